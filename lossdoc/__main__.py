@@ -1,0 +1,5 @@
+"""Run lossdoc as `python -m lossdoc`."""
+
+from lossdoc.cli import main
+
+main()

@@ -1,0 +1,95 @@
+"""Faults that are the user's to mend, told in one sentence each, and the two other ways in which lossdoc stops early."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault in what the user gave: where it is, what was got, and what was meant.
+
+    `line` and `column` count from 1 and are None where the fault has no place in the file; `file` is None where there is
+    no file. `kind` is a short kebab-case word for scripts. `source` is the faulty line itself, shown with a caret.
+    """
+
+    message: str
+    kind: str = "usage"
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    source: str | None = field(default=None, compare=False)
+    warning: bool = False
+
+    @property
+    def place(self) -> str:
+        """The fault's place as `file:line:column`, as far as it is known; empty where nothing is."""
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+    def __str__(self) -> str:
+        head = f"{self.place}: " if self.place else ""
+        text = f"{head}{'warning' if self.warning else 'error'}[{self.kind}] {self.message}"
+        if self.source is not None and self.source.strip():
+            text += f"\n    {self.source.rstrip()}"
+            if self.column is not None:
+                text += f"\n    {' ' * (self.column - 1)}^"
+        return text
+
+
+class UserError(Exception):
+    """Bad usage, a bad configuration or an unreadable input: all its faults at once; the command exits with 2."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+    @classmethod
+    def of(cls, message: str, *, kind: str = "usage", file: str | Path | None = None) -> UserError:
+        """Make the error of a single fault that has no line."""
+        return cls(Problem(message, kind=kind, file=None if file is None else str(file)))
+
+
+class UserCodeError(Exception):
+    """The user's own code raised: the command exits with 3 and shows the end of the user's own traceback."""
+
+    def __init__(self, what: str, cause: BaseException) -> None:
+        super().__init__(f"{what} raised {type(cause).__name__}: {cause}")
+        self.what = what
+        self.cause = cause
+
+    def tail(self, frames: int = 3) -> str:
+        """Return the last frames of the traceback, without lossdoc's own, ending in the exception itself."""
+        package = str(Path(__file__).parent)
+        stack = traceback.extract_tb(self.cause.__traceback__)
+        theirs = [frame for frame in stack if not frame.filename.startswith(package)] or list(stack)
+        lines = traceback.format_list(theirs[-frames:]) + traceback.format_exception_only(self.cause)
+        return "".join(lines).rstrip()
+
+
+class NotApplicable(Exception):  # noqa: N818 - not an error: an answer that a rule gives
+    """A rule cannot judge what it was given; the text says why and is shown beside `skipped`."""
+
+
+@contextmanager
+def user_code(what: str) -> Iterator[None]:
+    """Turn whatever the user's own code raises inside the block into a `UserCodeError` that names `what`.
+
+    Errors of lossdoc's own pass unchanged, and so do an interrupt and an exit.
+    """
+    try:
+        yield
+    except (UserError, UserCodeError, NotApplicable):
+        raise
+    except Exception as bad:
+        raise UserCodeError(what, bad) from bad
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the known word nearest to `word`, or an empty text where none is near."""
+    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,88 @@
+"""The answer: what was found, how bad it is, the evidence, and what was looked at without finding anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+class Severity(StrEnum):
+    """How much a finding matters; the order of the members is from the gravest to the lightest."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """Return 0 for an error, 1 for a warning, 2 for a note."""
+        return list(Severity).index(self)
+
+    def reaches(self, other: Severity) -> bool:
+        """Tell whether this is at least as grave as `other`."""
+        return self.rank <= other.rank
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a rule fires.
+
+    `facts` are the numbers behind the summary (NaN or inf where a number does not exist). `span` is (first, last) in the
+    units of the curve's step axis, None where the finding has no place on a curve. `confidence` is a probability, 0 to 1.
+    `severity`, `causes` and `remedies` are what this very case calls for; None and empty leave it to the rule's page.
+    """
+
+    summary: str
+    facts: Mapping[str, float] = NOTHING
+    span: tuple[float, float] | None = None
+    confidence: float = 0.9
+    severity: Severity | None = None
+    causes: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A rule that fired, with its evidence and with causes, tests and remedies in the order in which to try them."""
+
+    code: str
+    name: str
+    severity: Severity
+    evidence: Evidence
+    causes: tuple[str, ...]
+    confirm: tuple[str, ...]
+    remedies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one examination found, what it passed and what it could not judge.
+
+    `passed` holds the codes of the rules that looked and found nothing, `skipped` says for each other code why it did not
+    judge. `matter` is what was examined, for drawing; `run` is the run's name in a file of several, "*" for their group.
+    `decisive` is the least severity that makes a verdict: a warning on a curve, an error on a model. `inconclusive` tells
+    why nothing can be said where that is so, and `notes` are remarks on the input (cells that are not numbers, ...).
+    """
+
+    title: str
+    source: str | None = None
+    run: str | None = None
+    findings: tuple[Finding, ...] = ()
+    passed: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    matter: object | None = None
+    decisive: Severity = Severity.ERROR
+    inconclusive: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def primary(self) -> str:
+        """The verdict: the name of the strongest decisive finding, else "inconclusive" or "healthy"."""
+        decisive = [finding for finding in self.findings if finding.severity.reaches(self.decisive)]
+        if decisive:
+            return decisive[0].name
+        return "healthy" if self.inconclusive is None else "inconclusive"

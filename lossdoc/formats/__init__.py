@@ -1,0 +1,1 @@
+"""The forms a report can be given in, one a file."""

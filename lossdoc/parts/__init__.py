@@ -1,0 +1,1 @@
+"""The words of model.yaml, a table a file."""

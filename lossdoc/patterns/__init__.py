@@ -1,0 +1,1 @@
+"""The patterns of loss curves, one rule a file."""

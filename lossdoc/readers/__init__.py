@@ -1,0 +1,1 @@
+"""The log formats that can be read, one reader a file."""

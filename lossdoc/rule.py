@@ -1,0 +1,161 @@
+"""A rule: one question about a curve or a model, with its page, its thresholds and its examples; and asking many."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from lossdoc.errors import NotApplicable
+from lossdoc.findings import Evidence, Finding, Report, Severity
+from lossdoc.members import Members
+
+Thing = TypeVar("Thing")
+HEADINGS = ("Looks like", "Causes", "Confirm with", "Try", "False alarms", "Decided by", "Sources")
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of a rule, read from its docstring: a summary, and one section under each of `HEADINGS`."""
+
+    summary: str
+    sections: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, docstring: str) -> Page:
+        """Split a docstring at its headings.
+
+        Raises:
+            ValueError: when a heading is missing; the message names those that are.
+        """
+        heading = re.compile(rf"^({'|'.join(HEADINGS)}):[ \t]*$", re.MULTILINE)
+        summary, *rest = heading.split(inspect.cleandoc(docstring))
+        sections = {name: inspect.cleandoc("\n" + text).strip() for name, text in zip(rest[::2], rest[1::2], strict=True)}
+        missing = [name for name in HEADINGS if not sections.get(name)]
+        if missing:
+            raise ValueError(f"the page lacks: {', '.join(missing)}")
+        return cls(" ".join(summary.split()), sections)
+
+    def bullets(self, heading: str) -> tuple[str, ...]:
+        """Return the items (`- ...`) of a section, each as one line."""
+        items = re.split(r"^- ", self.sections[heading], flags=re.MULTILINE)
+        return tuple(" ".join(item.split()) for item in items if item.strip())
+
+
+@dataclass(frozen=True)
+class Rule(Generic[Thing]):
+    """A question that is answered by evidence or by None.
+
+    `fires_on` and `quiet_on` make the things on which the rule must and must not fire: its first tests and its picture.
+    `mutes` are the names of rules whose findings this one explains: where it fires they are not reported.
+    """
+
+    code: str
+    severity: Severity
+    judge: Callable[[Thing], Evidence | None]
+    fires_on: tuple[Callable[[], Thing], ...]
+    quiet_on: tuple[Callable[[], Thing], ...]
+    mutes: tuple[str, ...]
+
+    @cached_property
+    def name(self) -> str:
+        """The rule's name in kebab-case."""
+        return self.judge.__name__.replace("_", "-")
+
+    @cached_property
+    def page(self) -> Page:
+        """The rule's page, parsed when first asked for."""
+        return Page.parse(self.judge.__doc__ or "")
+
+    @property
+    def thresholds(self) -> dict[str, Any]:
+        """The keyword-only defaults of the rule's function, by name."""
+        parameters = inspect.signature(self.judge).parameters.values()
+        return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+    def finding(self, evidence: Evidence) -> Finding:
+        """Put evidence and page together; what the evidence says of this very case comes first."""
+        return Finding(
+            code=self.code,
+            name=self.name,
+            severity=evidence.severity or self.severity,
+            evidence=evidence,
+            causes=_merged(evidence.causes, self.page.bullets("Causes")),
+            confirm=self.page.bullets("Confirm with"),
+            remedies=_merged(evidence.remedies, self.page.bullets("Try")),
+        )
+
+
+def rule(
+    *,
+    code: str,
+    severity: Severity,
+    fires_on: Sequence[Callable[[], Thing]],
+    quiet_on: Sequence[Callable[[], Thing]],
+    mutes: Sequence[str] = (),
+) -> Callable[[Callable[[Thing], Evidence | None]], Rule[Thing]]:
+    """Make a function a rule; its name is the rule's, its docstring the page, its keyword-only defaults the thresholds."""
+
+    def decorate(judge: Callable[[Thing], Evidence | None]) -> Rule[Thing]:
+        return Rule(code, severity, judge, tuple(fires_on), tuple(quiet_on), tuple(mutes))
+
+    return decorate
+
+
+def examine(
+    title: str,
+    thing: Thing,
+    rules: Iterable[Rule[Thing]],
+    *,
+    source: str | None = None,
+    run: str | None = None,
+    decisive: Severity = Severity.ERROR,
+    inconclusive: str | None = None,
+    notes: Sequence[str] = (),
+) -> Report:
+    """Put every rule to one thing and report; findings come strongest first, then surest."""
+    found: list[tuple[Rule[Thing], Finding]] = []
+    passed: list[str] = []
+    skipped: dict[str, str] = {}
+    for each in sorted(rules, key=lambda one: one.code):
+        try:
+            evidence = each.judge(thing)
+        except NotApplicable as why:
+            skipped[each.code] = str(why)
+            continue
+        if evidence is None:
+            passed.append(each.code)
+        else:
+            found.append((each, each.finding(evidence)))
+    kept = _settle(found, skipped)
+    kept.sort(key=lambda finding: (finding.severity.rank, -finding.evidence.confidence, finding.code))
+    return Report(title, source, run, tuple(kept), tuple(passed), skipped, thing, decisive, inconclusive, tuple(notes))
+
+
+def _settle(found: Sequence[tuple[Rule[Thing], Finding]], skipped: dict[str, str]) -> list[Finding]:
+    """Drop the findings that another one explains, and say so in `skipped`."""
+    fired = [one for one, _ in found]
+    kept = []
+    for one, finding in found:
+        by = _explained_by(one.name, fired)
+        if by is None:
+            kept.append(finding)
+        else:
+            skipped[one.code] = f"explained by {by}"
+    return kept
+
+
+def _explained_by(name: str, fired: Sequence[Rule[Thing]]) -> str | None:
+    """Return the rule that explains `name` and is itself explained by none (`mutes` has no cycle: a test sees to it)."""
+    return next((one.name for one in fired if name in one.mutes and _explained_by(one.name, fired) is None), None)
+
+
+def _merged(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *then)))
+
+
+patterns: Members[Rule[Any]] = Members("lossdoc.patterns", Rule)
+checks: Members[Rule[Any]] = Members("lossdoc.checks", Rule)

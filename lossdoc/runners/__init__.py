@@ -1,0 +1,1 @@
+"""The ways of training the points of a sweep, one a file."""

@@ -1,0 +1,1 @@
+"""The ways of choosing the points of a sweep, one a file."""

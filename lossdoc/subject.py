@@ -1,0 +1,189 @@
+"""The thing under test: all that a check may know of a model, its data, its loss and how it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from lossdoc.curve import Curve
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer as TorchOptimizer
+
+Split = Literal["train", "validation", "test"]
+Task = Literal["classification", "binary", "regression", "language", "unknown"]
+Takes = Literal["logits", "probabilities", "log-probabilities", "scores", "values", "unknown"]
+Hyper = Mapping[str, "float | Tensor"]
+Slots = Mapping[str, "Tensor"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples: `inputs` is a tensor (B, ...) or a mapping of such, `targets` a tensor (B, ...)."""
+
+    inputs: Any
+    targets: Any
+
+
+class Loss(Protocol):
+    """A loss function and what it takes."""
+
+    @property
+    def word(self) -> str:
+        """Its name in model.yaml, or `pkg.module:name`."""
+
+    @property
+    def takes(self) -> Takes:
+        """What the model is to put out: logits, (log-)probabilities, the scores of a hinge, or plain values."""
+
+    @property
+    def reduction(self) -> Literal["mean", "sum"]:
+        """How the losses of single samples become one number."""
+
+    def __call__(self, outputs: Any, targets: Any) -> Tensor:
+        """Return the loss of a batch as a scalar tensor, reduced as configured."""
+
+
+class Penalty(Protocol):
+    """A term added to the loss: `coefficient` times `value(model)`.
+
+    Setting the coefficient to 0 switches the term off and leaves its code in place.
+    """
+
+    @property
+    def word(self) -> str:
+        """Its name in model.yaml, or `pkg.module:name`."""
+
+    @property
+    def own(self) -> bool:
+        """Whether the term is the user's own function; its coefficient is then 1."""
+
+    @property
+    def coefficient(self) -> float:
+        """The factor on the value, as configured."""
+
+    def value(self, model: nn.Module) -> Tensor:
+        """Return sum |w| for `l1`, half of sum w² for `l2`, what the function returns for the user's own term; a scalar."""
+
+    def parameters(self, model: nn.Module) -> Mapping[str, Tensor]:
+        """Return the parameters that the term weighs down, by name; all of them for the user's own term."""
+
+
+class Optimizer(Protocol):
+    """An update rule as pure functions of single tensors, so that one or a thousand points are trained by the same code."""
+
+    @property
+    def word(self) -> str:
+        """Its name in model.yaml."""
+
+    @property
+    def hyper(self) -> Mapping[str, float]:
+        """The hyperparameters by name, `lr` among them."""
+
+    def slots(self, parameter: Tensor) -> Slots:
+        """Return the state of one parameter before the first step, by name."""
+
+    def update(
+        self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int
+    ) -> tuple[Tensor, Slots]:
+        """Return the parameter and its slots after one step.
+
+        `taken` is the number of steps taken before: 0 at the first. Hyperparameters may be floats, or tensors that
+        broadcast against the parameter.
+        """
+
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+        """Make the counterpart in torch.optim, for the user's own training step."""
+
+
+@dataclass(frozen=True)
+class OwnStep:
+    """The user's own training step, `f(model, batch, optimizer) -> loss`, with further arguments by name if it asks."""
+
+    word: str
+    call: Callable[..., Any]
+
+
+def constant_rate(_step: int, _total: int) -> float:
+    """Return 1.0: the schedule that leaves the learning rate alone."""
+    return 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the model is trained.
+
+    `schedule(step, total)` is the factor on the learning rate at a step counted from 0. `clip` is the largest gradient
+    norm, None for no limit. `max_steps` ends the training before the epochs are over, None for no limit.
+    """
+
+    optimizer: Optimizer
+    penalties: tuple[Penalty, ...] = ()
+    schedule: Callable[[int, int], float] = constant_rate
+    epochs: int = 10
+    max_steps: int | None = None
+    clip: float | None = None
+    step: OwnStep | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """All that a check may know of the thing under test.
+
+    `build(seed)` makes a fresh, untrained model. `batches(split, epoch)` iterates over a split's batches in the order of
+    that epoch; `sizes` says which splits exist and how many samples each has (None: not known before the end).
+    `classes` is the number of classes in the data, or of tokens; None in a regression or where it is not known.
+    `expected_loss` is what the user says the first loss should be, for a loss that lossdoc does not know. `shuffled` says
+    whether the training data are in a new order in each epoch, None where that is not known. `source` is the file it was
+    described in.
+    """
+
+    name: str
+    build: Callable[[int], nn.Module]
+    batches: Callable[[Split, int], Iterable[Batch]]
+    sizes: Mapping[Split, int | None]
+    loss: Loss
+    recipe: Recipe
+    task: Task = "unknown"
+    classes: int | None = None
+    batch_size: int | None = None
+    shuffled: bool | None = None
+    expected_loss: float | None = None
+    seed: int = 0
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep: values by their path in model.yaml (`optimizer.lr`), and the seed to train it with."""
+
+    index: int
+    params: Mapping[str, Any]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one point.
+
+    `loss` is the last validation loss (the last training loss where there is no validation split), NaN where the trial
+    diverged; `metric` is the accuracy on the same split or NaN; `diverged_at` is the step at which a number left the
+    range, None where none did. `pattern` is the verdict on its curve.
+    """
+
+    point: Point
+    curve: Curve
+    loss: float
+    metric: float
+    diverged_at: int | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True)
+class Trials:
+    """All trials of a sweep, with the range that was searched for each path as (low, high), inf where it is a choice."""
+
+    trials: tuple[Trial, ...]
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
