@@ -85,9 +85,7 @@ class Optimizer(Protocol):
     def slots(self, parameter: Tensor) -> Slots:
         """Return the state of one parameter before the first step, by name."""
 
-    def update(
-        self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int
-    ) -> tuple[Tensor, Slots]:
+    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:
         """Return the parameter and its slots after one step.
 
         `taken` is the number of steps taken before: 0 at the first. Hyperparameters may be floats, or tensors that
