@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -25,6 +25,15 @@ class Batch:
 
     inputs: Any
     targets: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield inputs and targets, so that a training step may say `x, y = batch`."""
+        return iter((self.inputs, self.targets))
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return len(self.targets)
 
 
 class Loss(Protocol):
@@ -114,7 +123,8 @@ class Recipe:
     """How the model is trained.
 
     `schedule(step, total)` is the factor on the learning rate at a step counted from 0. `clip` is the largest gradient
-    norm, None for no limit. `max_steps` ends the training before the epochs are over, None for no limit.
+    norm, None for no limit. `max_steps` ends the training before the epochs are over, None for no limit. `changed` holds
+    hyperparameters that differ from the optimizer's own.
     """
 
     optimizer: Optimizer
@@ -124,6 +134,12 @@ class Recipe:
     max_steps: int | None = None
     clip: float | None = None
     step: OwnStep | None = None
+    changed: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The hyperparameters to train with, by name."""
+        return {**self.optimizer.hyper, **self.changed}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,423 @@
+"""One pure training step, (state, batch) -> (state, losses), and the loop around it."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lossdoc.curve import Context, Curve, Series
+from lossdoc.errors import UserError, user_code
+from lossdoc.subject import Batch, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
+
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+class Objective(nn.Module):
+    """Model, loss and penalties as one module: called functionally, the penalties see the same parameters as the model."""
+
+    def __init__(self, model: nn.Module, loss: Loss, penalties: Sequence[Penalty]) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.penalties = penalties
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Any]:
+        """Return the loss with penalties, the loss without them (both scalars), and the model's outputs."""
+        outputs = call_model(self.model, batch)
+        with user_code(f"loss {self.loss.word}"):
+            data_loss = self.loss(outputs, batch.targets)
+        total = data_loss
+        for penalty in self.penalties:
+            with user_code(f"regularization {penalty.word}"):
+                total = total + penalty.coefficient * penalty.value(self.model)
+        return total, data_loss, outputs
+
+
+def call_model(model: nn.Module, batch: Batch) -> Any:
+    """Return the model's outputs for a batch; inputs that are a mapping are given by name."""
+    with user_code("the model's forward"):
+        return model(**batch.inputs) if isinstance(batch.inputs, Mapping) else model(batch.inputs)
+
+
+@dataclass(frozen=True)
+class State:
+    """A model in training: parameters, buffers (with the frozen parameters) and the optimizer's slots, all by name."""
+
+    params: Mapping[str, Tensor]
+    buffers: Mapping[str, Tensor]
+    slots: Mapping[str, Slots]
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What one step measured before its update: loss without and with penalties, accuracy (NaN where there is none)."""
+
+    loss: float
+    total: float
+    accuracy: float = math.nan
+
+
+def start(objective: Objective, optimizer: Optimizer) -> State:
+    """Return the state before the first step; it shares no memory with the objective's own tensors."""
+    named = {name: tensor.detach().clone() for name, tensor in objective.named_parameters()}
+    learned = {name for name, tensor in objective.named_parameters() if tensor.requires_grad}
+    params = {name: tensor for name, tensor in named.items() if name in learned}
+    buffers = {name: tensor.detach().clone() for name, tensor in objective.named_buffers()}
+    buffers |= {name: tensor for name, tensor in named.items() if name not in learned}
+    return State(params, buffers, {name: optimizer.slots(tensor) for name, tensor in params.items()})
+
+
+def gradients(
+    objective: Objective, state: State, batch: Batch
+) -> tuple[dict[str, Tensor], State, tuple[Tensor, Tensor, Any]]:
+    """Return the gradients by name (none for a parameter without influence), the state with new buffers, the losses."""
+    params = {name: tensor.detach().requires_grad_() for name, tensor in state.params.items()}
+    buffers = {name: tensor.clone() for name, tensor in state.buffers.items()}
+    total, data_loss, outputs = functional_call(objective, {**params, **buffers}, (batch,))
+    found: Sequence[Tensor | None] = [None] * len(params)
+    if total.requires_grad:
+        found = torch.autograd.grad(total, list(params.values()), allow_unused=True)
+    grads = {name: grad for name, grad in zip(params, found, strict=True) if grad is not None}
+    return grads, replace(state, buffers=buffers), (total.detach(), data_loss.detach(), outputs)
+
+
+def clip_by_norm(grads: Mapping[str, Tensor], limit: float) -> dict[str, Tensor]:
+    """Scale all gradients down together so that their joint Euclidean norm is at most `limit`."""
+    norm = torch.sqrt(torch.stack([grad.square().sum() for grad in grads.values()]).sum())
+    factor = torch.clamp(limit / (norm + 1e-6), max=1.0)  # torch.nn.utils.clip_grad_norm_ has the same 1e-6
+    return {name: grad * factor for name, grad in grads.items()}
+
+
+def update(optimizer: Optimizer, state: State, grads: Mapping[str, Tensor], hyper: Mapping[str, float]) -> State:
+    """Return the state after the optimizer's step; a parameter without a gradient stays as it is, as in torch.optim."""
+    params, slots = dict(state.params), dict(state.slots)
+    with torch.no_grad():
+        for name, grad in grads.items():
+            params[name], slots[name] = optimizer.update(params[name], grad, slots[name], hyper, state.taken)
+    return replace(state, params=params, slots=slots, taken=state.taken + 1)
+
+
+class Training(Protocol):
+    """A model in training, by lossdoc's pure step or by the user's own."""
+
+    def step(self, batch: Batch, factor: float, epoch: int) -> Losses:
+        """Take one step, with the learning rate multiplied by `factor`."""
+
+    def model(self) -> nn.Module:
+        """Return the model as it is now; it is overwritten by later steps."""
+
+
+class PureTraining:
+    """Training by the pure step: the whole state is a value, the module is only the code that is run on it."""
+
+    def __init__(self, subject: Subject, seed: int) -> None:
+        recipe = subject.recipe
+        self.recipe = recipe
+        self.task = subject.task
+        self.objective = Objective(subject.build(seed), subject.loss, recipe.penalties).train()
+        self.state = start(self.objective, recipe.optimizer)
+
+    def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:  # noqa: ARG002 - asked by own steps only
+        """Take one step, with the learning rate multiplied by `factor`."""
+        grads, state, (total, data_loss, outputs) = gradients(self.objective, self.state, batch)
+        if self.recipe.clip is not None and grads:
+            grads = clip_by_norm(grads, self.recipe.clip)
+        hyper = self.recipe.hyper
+        self.state = update(self.recipe.optimizer, state, grads, {**hyper, "lr": hyper["lr"] * factor})
+        return Losses(float(data_loss), float(total), accuracy(outputs, batch.targets, self.task))
+
+    def model(self) -> nn.Module:
+        """Return the model as it is now; it is overwritten by later steps."""
+        with torch.no_grad():
+            for name, tensor in (*self.objective.named_parameters(), *self.objective.named_buffers()):
+                tensor.copy_(self.state.params[name] if name in self.state.params else self.state.buffers[name])
+        return self.objective.model
+
+
+class OwnTraining:
+    """Training by the user's own step, on a live module with the optimizer's counterpart in torch.optim."""
+
+    def __init__(self, subject: Subject, own: OwnStep, seed: int) -> None:
+        self.subject = subject
+        self.own = own
+        self._model = subject.build(seed).train()
+        recipe = subject.recipe
+        self.optimizer = recipe.optimizer.torch(self._model.parameters(), recipe.hyper)
+        self.asks = set(inspect.signature(own.call).parameters)
+        self.taken = 0
+
+    def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:
+        """Take one step, with the learning rate multiplied by `factor`.
+
+        Raises:
+            UserError: when the step does not return a number.
+            UserCodeError: when the step raises.
+        """
+        self._model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.subject.recipe.hyper["lr"] * factor
+        offered = {"loss_fn": self.subject.loss, "step": self.taken, "epoch": epoch}
+        extra = {name: value for name, value in offered.items() if name in self.asks}
+        with user_code(f"step {self.own.word}"):
+            loss = self.own.call(self._model, batch, self.optimizer, **extra)
+        self.taken += 1
+        if not isinstance(loss, (int, float)) and not (isinstance(loss, Tensor) and loss.numel() == 1):
+            raise UserError.of(
+                f"step {self.own.word} returned {type(loss).__name__}; it must return the loss", kind="own-step"
+            )
+        return Losses(float(loss), float(loss))
+
+    def model(self) -> nn.Module:
+        """Return the model as it is now; it is changed by later steps."""
+        return self._model
+
+
+def begin(subject: Subject, seed: int) -> Training:
+    """Begin to train a fresh model by the user's own step where there is one, else by the pure step."""
+    own = subject.recipe.step
+    return PureTraining(subject, seed) if own is None else OwnTraining(subject, own, seed)
+
+
+@contextmanager
+def seeded(*key: int) -> Iterator[None]:
+    """Seed torch's generator for the block by the whole key, and leave the generator as it was afterwards."""
+    mixed = 0
+    for part in key:
+        mixed = (mixed * 1_000_003 + part + 1) % (2**63 - 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mixed)
+        yield
+
+
+def accuracy(outputs: Any, targets: Any, task: Task) -> float:
+    """Return the share of right answers, NaN where the task or the shapes know of none.
+
+    Outputs are (B, n) or (B, T, n) scores against targets (B,) or (B, T); in a binary task, logits or probabilities of
+    the targets' own shape, told apart by their range.
+    """
+    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
+        return math.nan
+    with torch.no_grad():
+        if task == "binary" and outputs.numel() == targets.numel():
+            flat = outputs.reshape(targets.shape)
+            split_at = 0.5 if bool(((flat >= 0) & (flat <= 1)).all()) else 0.0
+            return float(((flat > split_at) == (targets > 0.5)).double().mean())
+        if task in ("classification", "language", "binary") and outputs.ndim == targets.ndim + 1:
+            return float((outputs.argmax(-1) == targets).double().mean())
+    return math.nan
+
+
+def measure(subject: Subject, model: nn.Module, batch: Batch, *, training: bool) -> Losses:
+    """Measure one batch in training or evaluation mode without leaving a trace on the model."""
+    objective = Objective(model, subject.loss, subject.recipe.penalties)
+    before = model.training
+    objective.train(training)
+    try:
+        with torch.no_grad():
+            buffers = {name: tensor.clone() for name, tensor in objective.named_buffers()}
+            total, data_loss, outputs = functional_call(objective, buffers, (batch,))
+    finally:
+        objective.train(before)
+    return Losses(float(data_loss), float(total), accuracy(outputs, batch.targets, subject.task))
+
+
+def evaluate(subject: Subject, model: nn.Module, split: Split = "validation") -> Losses:
+    """Measure a whole split in evaluation mode: the mean over its samples (over its batches for a summed loss)."""
+    return mean_losses(
+        ((batch.size, measure(subject, model, batch, training=False)) for batch in subject.batches(split, 0)),
+        subject.loss.reduction,
+    )
+
+
+def mean_losses(measured: Iterable[tuple[int, Losses]], reduction: str) -> Losses:
+    """Average the losses of batches, weighted by their sizes where a batch's loss is itself a mean over samples."""
+    parts = list(measured)
+    if not parts:
+        return Losses(math.nan, math.nan)
+    sizes = [float(size) for size, _ in parts]
+    weights = sizes if reduction == "mean" else [1.0] * len(parts)
+
+    def mean(values: Iterable[float], by: Sequence[float]) -> float:
+        return sum(weight * value for weight, value in zip(by, values, strict=True)) / sum(by)
+
+    losses = [one for _, one in parts]
+    return Losses(
+        mean((one.loss for one in losses), weights),
+        mean((one.total for one in losses), weights),
+        mean((one.accuracy for one in losses), sizes),
+    )
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One step of a run: counted from 1, with its epoch from 0, its losses, and the validation's where it was measured."""
+
+    step: int
+    epoch: int
+    train: Losses
+    validation: Losses | None = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss is not a finite number."""
+        losses = [self.train.loss] + ([] if self.validation is None else [self.validation.loss])
+        return not all(math.isfinite(loss) for loss in losses)
+
+
+def epochs_of(subject: Subject, seed: int) -> Iterator[tuple[int, Batch, bool]]:
+    """Yield (epoch, batch, whether it is the epoch's last) for ever, in each epoch's own order."""
+    epoch = 0
+    while True:
+        waiting: Batch | None = None
+        for batch in subject.batches("train", seed * 1_000 + epoch):
+            if waiting is not None:
+                yield epoch, waiting, False
+            waiting = batch
+        if waiting is None:
+            raise UserError.of("the training split has no batches", kind="data")
+        yield epoch, waiting, True
+        epoch += 1
+
+
+def run(
+    subject: Subject,
+    training: Training,
+    feed: Iterable[tuple[int, Batch, bool]],
+    *,
+    seed: int,
+    steps: int | None = None,
+    epochs: int | None = None,
+    validate: bool = True,
+) -> Iterator[Tick]:
+    """Train and yield a tick after every step, until the steps or epochs are over or the loss is no longer finite.
+
+    Validation is measured after each epoch's last step, where there is a validation split.
+    """
+    has_validation = validate and "validation" in subject.sizes
+    total = planned_steps(subject, steps, epochs)
+    for step, (epoch, batch, last) in enumerate(feed):
+        if (steps is not None and step >= steps) or (epochs is not None and epoch >= epochs):
+            return
+        with seeded(seed, step):
+            losses = training.step(batch, subject.recipe.schedule(step, total), epoch)
+            validation = evaluate(subject, training.model()) if has_validation and last else None
+        tick = Tick(step + 1, epoch, losses, validation)
+        yield tick
+        if tick.diverged:
+            return
+
+
+def planned_steps(subject: Subject, steps: int | None, epochs: int | None) -> int:
+    """Return how many steps a run will take, as a schedule needs to know; 0 where the data's length is not known."""
+    per_epoch = steps_per_epoch(subject)
+    planned = [steps] if steps is not None else []
+    if epochs is not None and per_epoch is not None:
+        planned.append(math.ceil(epochs * per_epoch))
+    return min(planned, default=0)
+
+
+def steps_per_epoch(subject: Subject) -> int | None:
+    """Return the number of batches in an epoch, None where it is not known."""
+    samples = subject.sizes.get("train")
+    return None if samples is None or subject.batch_size is None else math.ceil(samples / subject.batch_size)
+
+
+@dataclass
+class Log:
+    """Collects the ticks of one run and makes a curve of them."""
+
+    subject: Subject
+    ticks: list[Tick] = field(default_factory=list)
+
+    def add(self, tick: Tick) -> None:
+        """Keep one more tick."""
+        self.ticks.append(tick)
+
+    def curve(self, run_name: str | None = None) -> Curve:
+        """Return the run so far as a curve whose axis counts steps."""
+        measured = [(tick.step, tick.validation) for tick in self.ticks if tick.validation is not None]
+        others = {
+            "train_accuracy": _series([(tick.step, tick.train.accuracy) for tick in self.ticks], "train_accuracy"),
+            "val_accuracy": _series([(step, losses.accuracy) for step, losses in measured], "val_accuracy"),
+        }
+        return Curve(
+            train=_series([(tick.step, tick.train.loss) for tick in self.ticks], "train_loss"),
+            val=_series([(step, losses.loss) for step, losses in measured], "val_loss") if measured else None,
+            others={name: series.finite for name, series in others.items() if len(series.finite)},
+            context=context(self.subject),
+            run=run_name,
+        )
+
+
+def _series(points: Sequence[tuple[int, float]], name: str) -> Series:
+    return Series.of([value for _, value in points], [step for step, _ in points], name)
+
+
+def context(subject: Subject) -> Context:
+    """Return what the subject knows of a run beside its curve."""
+    return Context(
+        axis="step",
+        classes=subject.classes if subject.loss.takes in ("logits", "log-probabilities") else None,
+        loss=subject.loss.word,
+        batch_size=subject.batch_size,
+        steps_per_epoch=steps_per_epoch(subject),
+        n_train=subject.sizes.get("train"),
+        n_val=subject.sizes.get("validation"),
+        lr=subject.recipe.hyper["lr"],
+    )
+
+
+@dataclass(frozen=True)
+class Switched:
+    """A penalty with another coefficient; 0 leaves its code in place and takes its effect away."""
+
+    penalty: Penalty
+    coefficient: float
+
+    @property
+    def word(self) -> str:
+        """The penalty's own name."""
+        return self.penalty.word
+
+    @property
+    def own(self) -> bool:
+        """Whether the penalty is the user's own function."""
+        return self.penalty.own
+
+    def value(self, model: nn.Module) -> Tensor:
+        """Return the penalty's value without its coefficient."""
+        return self.penalty.value(model)
+
+    def parameters(self, model: nn.Module) -> Mapping[str, Tensor]:
+        """Return the parameters that the penalty weighs down."""
+        return self.penalty.parameters(model)
+
+
+def set_dropout(model: nn.Module, rate: float) -> nn.Module:
+    """Set the rate of every dropout in a model, also of those inside attention and recurrent layers; return the model."""
+    for module in model.modules():
+        if isinstance(module, DROPOUTS):
+            module.p = rate
+        elif isinstance(module, (nn.MultiheadAttention, nn.RNNBase)):
+            module.dropout = rate
+    return model
+
+
+def unregularized(subject: Subject) -> Subject:
+    """Return the subject with regularization and dropout at 0, their code left in place."""
+    recipe = subject.recipe
+    off: Recipe = replace(
+        recipe,
+        penalties=tuple(Switched(penalty, 0.0) for penalty in recipe.penalties),
+        changed={**recipe.changed, **({"weight_decay": 0.0} if "weight_decay" in recipe.hyper else {})},
+    )
+    return replace(subject, build=lambda seed: set_dropout(subject.build(seed), 0.0), recipe=off)
