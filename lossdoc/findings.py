@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
-
-NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Severity(StrEnum):
@@ -37,7 +34,7 @@ class Evidence:
     """
 
     summary: str
-    facts: Mapping[str, float] = NOTHING
+    facts: Mapping[str, float] = field(default_factory=dict)
     span: tuple[float, float] | None = None
     confidence: float = 0.9
     severity: Severity | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from lossdoc.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Member = TypeVar("Member")
 
@@ -33,6 +35,8 @@ class Members(Generic[Member]):
 
     @cached_property
     def _foreign(self) -> dict[str, EntryPoint]:
+        from importlib.metadata import entry_points  # costs more than the rest of a start; a folder's own need it not
+
         return {entry.name: entry for entry in entry_points(group=self.package)}
 
     def names(self) -> list[str]:

@@ -76,6 +76,12 @@ class Rule(Generic[Thing]):
         parameters = inspect.signature(self.judge).parameters.values()
         return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 
+    @property
+    def matter(self) -> str:
+        """What the rule judges, as its function's first parameter is annotated: "Curve", "Runs", "Curve | Runs" or "Subject"."""
+        kind = next(iter(self.judge.__annotations__.values()))
+        return str(getattr(kind, "__name__", kind))
+
     def finding(self, evidence: Evidence) -> Finding:
         """Put evidence and page together; what the evidence says of this very case comes first."""
         return Finding(

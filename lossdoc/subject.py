@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from lossdoc.curve import Curve
+from lossdoc.curve import Context, Curve, Series
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -182,9 +183,9 @@ class Point:
 class Trial:
     """What became of one point.
 
-    `loss` is the last validation loss (the last training loss where there is no validation split), NaN where the trial
-    diverged; `metric` is the accuracy on the same split or NaN; `diverged_at` is the step at which a number left the
-    range, None where none did. `pattern` is the verdict on its curve.
+    `loss` is the last validation loss (where there is no validation split, the training loss over the last epoch), NaN
+    where the trial diverged; `metric` is the accuracy on the same split or NaN; `diverged_at` is the step at which a number
+    left the range, None where none did. `pattern` is the verdict on its curve.
     """
 
     point: Point
@@ -194,10 +195,82 @@ class Trial:
     diverged_at: int | None = None
     pattern: str | None = None
 
+    @property
+    def train_loss(self) -> float:
+        """The training loss, averaged over the steps of the last epoch."""
+        return _last_epoch(self.curve.train, self.curve.context)
+
+    @property
+    def val_loss(self) -> float:
+        """The last validation loss, NaN where there is none."""
+        return math.nan if self.curve.val is None else float(self.curve.val.value[-1])
+
+    @property
+    def train_accuracy(self) -> float:
+        """The accuracy on the training split, averaged over the steps of the last epoch; NaN where there is none."""
+        series = self.curve.others.get("train_accuracy")
+        return math.nan if series is None else _last_epoch(series, self.curve.context)
+
+    @property
+    def val_accuracy(self) -> float:
+        """The last accuracy on the validation split, NaN where there is none."""
+        series = self.curve.others.get("val_accuracy")
+        return math.nan if series is None else float(series.value[-1])
+
+
+def _last_epoch(series: Series, context: Context) -> float:
+    """Return the mean over the last epoch's steps (over the last tenth of them where an epoch's length is not known)."""
+    steps = context.steps_per_epoch or math.ceil(len(series) / 10)
+    return float(series.value[-max(1, round(steps)) :].mean())
+
 
 @dataclass(frozen=True)
 class Trials:
-    """All trials of a sweep, with the range that was searched for each path as (low, high), inf where it is a choice."""
+    """All trials of a sweep.
+
+    `ranges` holds the range that was searched for each path as (low, high), NaN where it is a choice; `configured` the
+    values in model.yaml; `log` the paths whose range is logarithmic. `folder` is where the trials were written down.
+    """
 
     trials: tuple[Trial, ...]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    configured: Mapping[str, Any] = field(default_factory=dict)
+    log: frozenset[str] = frozenset()
+    folder: str | None = None
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials, best first by the mean loss over their point's seeds; diverged ones last, the longest-lived first."""
+        losses: dict[int, list[float]] = {}
+        for trial in self.trials:
+            losses.setdefault(trial.point.index, []).append(trial.loss)
+        mean = {index: sum(values) / len(values) for index, values in losses.items()}
+
+        def key(trial: Trial) -> tuple[float, float, int, int]:
+            whole = mean[trial.point.index]
+            return (
+                whole if math.isfinite(whole) else math.inf,
+                trial.loss if math.isfinite(trial.loss) else math.inf,
+                -(trial.diverged_at or 0),
+                trial.point.index,
+            )
+
+        return sorted(self.trials, key=key)
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial of the best point, None where every trial diverged."""
+        return next((trial for trial in self.ranked if math.isfinite(trial.loss)), None)
+
+    @property
+    def at_edge(self) -> tuple[str, ...]:
+        """The paths in which no trial lies beyond the best one, on its lower or its upper side."""
+        best = self.best
+        if best is None:
+            return ()
+        found = []
+        for path, (low, _high) in self.ranges.items():
+            tried = {float(trial.point.params[path]) for trial in self.trials} if math.isfinite(low) else set()
+            if len(tried) > 1 and float(best.point.params[path]) in (min(tried), max(tried)):
+                found.append(path)
+        return tuple(found)

@@ -1,0 +1,159 @@
+"""From a command's work to its answer: the report in the wanted format, faults on stderr, and the contract's exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+import typer
+
+from lossdoc.errors import Problem, UserCodeError, UserError
+from lossdoc.options import Reporting
+from lossdoc.progress import Progress
+
+if TYPE_CHECKING:  # --help need not load numpy
+    from lossdoc.findings import Report
+    from lossdoc.format import Document, Format, Screen
+
+FOUND, USAGE, CRASH, INTERRUPTED = 1, 2, 3, 130
+Answer = tuple[Sequence["Report"], Sequence[Problem]]
+
+
+def answer(command: str, show: Reporting, work: Callable[[Progress], Answer]) -> None:
+    """Do a command's work, write the report, and exit with the contract's code.
+
+    `work` returns the reports and the faults of the inputs that could not be read; a `UserError` means no report at all.
+    """
+    progress = Progress(quiet=show.quiet)
+    code = guarded(lambda: _answer(command, show, work, progress), debug=show.debug, done=progress.done)
+    raise typer.Exit(code)
+
+
+def _answer(command: str, show: Reporting, work: Callable[[Progress], Answer], progress: Progress) -> int:
+    from lossdoc.format import Document, formats
+
+    form = formats.get(show.format)
+    _writable(show)
+    try:
+        reports, problems = work(progress)
+    except UserError as bad:
+        reports, problems = (), bad.problems
+    progress.done()
+    tell(problems)
+    if reports or show.format != "text":
+        _write(form, Document(command, tuple(reports), tuple(problems)), show)
+    return exit_code(reports, problems, show.fail_on)
+
+
+def exit_code(reports: Sequence[Report], problems: Sequence[Problem], fail_on: str) -> int:
+    """Return 2 where an input was bad, 1 where a finding is at least as grave as `fail_on`, else 0."""
+    if any(not problem.warning for problem in problems):
+        return USAGE
+    if fail_on == "never":
+        return 0
+    from lossdoc.findings import Severity
+
+    limit = Severity(fail_on)
+    return FOUND if any(one.severity.reaches(limit) for report in reports for one in report.findings) else 0
+
+
+def guarded(work: Callable[[], int], *, debug: bool = False, done: Callable[[], None] = lambda: None) -> int:
+    """Do some work that returns an exit code, and return it; nothing that the work raises becomes a traceback.
+
+    With `debug` the traceback of a crash is shown whole. `done` is called before anything is said of a failure.
+    """
+    try:
+        return work()
+    except (BrokenPipeError, typer.Exit):
+        raise
+    except BaseException as bad:  # noqa: BLE001 - the last line of defense: even a crash of lossdoc's own is told shortly
+        done()
+        return _failed(bad, debug=debug)
+
+
+def _failed(bad: BaseException, *, debug: bool) -> int:
+    """Tell of what was raised and return the exit code that the contract has for it."""
+    if isinstance(bad, UserError):
+        tell(bad.problems)
+        return USAGE
+    if isinstance(bad, KeyboardInterrupt):
+        say("interrupted" if not bad.args else f"interrupted: {bad}")
+        return INTERRUPTED
+    if not isinstance(bad, Exception):
+        raise bad
+    cause = bad.cause if isinstance(bad, UserCodeError) else bad
+    if debug:
+        say("".join(traceback.format_exception(cause)))
+    elif isinstance(bad, UserCodeError):
+        say(f"error: {bad}\n{bad.tail()}")
+    else:
+        frame = traceback.extract_tb(bad.__traceback__)[-1]
+        place = f"{frame.filename}:{frame.lineno}"
+        say(
+            f"lossdoc itself failed: {type(bad).__name__}: {bad} ({place}); run it with --debug for all of it, and report it"
+        )
+    return CRASH
+
+
+def print_text(make: Callable[[], str], *, debug: bool = False) -> None:
+    """Print the text that `make` returns, and exit with the contract's code."""
+
+    def work() -> int:
+        sys.stdout.write(printable(make(), sys.stdout))
+        return 0
+
+    raise typer.Exit(guarded(work, debug=debug))
+
+
+def tell(problems: Sequence[Problem]) -> None:
+    """Write faults and warnings to standard error, one after another."""
+    for problem in problems:
+        say(str(problem))
+
+
+def say(text: str) -> None:
+    """Write a text to standard error."""
+    sys.stderr.write(printable(text, sys.stderr) + "\n")
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Return the text with `?` for what the stream's encoding does not hold."""
+    encoding = stream.encoding or "ascii"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def screen(show: Reporting) -> Screen:
+    """Return what standard output is like: 80 columns where it is no terminal."""
+    from lossdoc.format import Screen
+
+    terminal = sys.stdout.isatty() and show.output is None
+    colored = show.color == "always" or (show.color == "auto" and terminal and not os.environ.get("NO_COLOR"))
+    width = shutil.get_terminal_size((80, 24)).columns if terminal or "COLUMNS" in os.environ else 80
+    unicode = show.output is not None or (sys.stdout.encoding or "ascii").lower().startswith("utf")
+    return Screen(max(40, width), colored, unicode, -1 if show.quiet else int(show.verbose))
+
+
+def _writable(show: Reporting) -> None:
+    """Find out before the work, not after it, that the output has nowhere to go."""
+    if show.output is None:
+        return
+    folder = show.output.parent
+    if show.output.is_dir() or not folder.is_dir():
+        what = "is a folder" if show.output.is_dir() else f"cannot be written: there is no folder {folder}"
+        raise UserError(Problem(f"--output {show.output} {what}", kind="output", file=None))
+
+
+def _write(form: Format, document: Document, show: Reporting) -> None:
+    text = form.render(document, screen(show))
+    if show.output is None:
+        sys.stdout.write(printable(text, sys.stdout))
+        sys.stdout.flush()
+        return
+    try:
+        show.output.write_text(text, encoding="utf-8")
+    except OSError as bad:
+        raise UserError.of(f"--output {show.output} cannot be written: {bad.strerror}", kind="output") from bad

@@ -1,0 +1,5 @@
+"""Spec → Subject: imports the user's code, reads the data, makes models."""
+
+from lossdoc.build.subjects import Variants, subject
+
+__all__ = ["Variants", "subject"]

@@ -1,0 +1,152 @@
+"""Feeds: one split of the data, as batches in the order of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, RandomSampler, SequentialSampler, default_collate
+
+from lossdoc.build.seeding import seeded
+from lossdoc.errors import UserError, user_code
+from lossdoc.subject import Batch
+
+INPUT_KEYS = ("inputs", "x", "input_ids", "pixel_values", "features", "image", "data")
+TARGET_KEYS = ("targets", "y", "labels", "label", "target")
+
+
+@dataclass(frozen=True)
+class Order:
+    """How the samples of a split are put into batches; without `seed` they keep their order."""
+
+    batch_size: int
+    seed: int | None = None
+    drop_last: bool = False
+
+    def indices(self, size: int, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """Return the samples of each batch of an epoch."""
+        order = np.arange(size) if self.seed is None else np.random.default_rng((self.seed, epoch)).permutation(size)
+        stop = size - size % self.batch_size if self.drop_last and size >= self.batch_size else size
+        for start in range(0, stop, self.batch_size):
+            yield order[start : min(start + self.batch_size, stop)]
+
+
+class Feed(Protocol):
+    """One split; `size` is its number of samples, None where that is not known before the end."""
+
+    @property
+    def size(self) -> int | None:
+        """The number of samples."""
+
+    def batches(self, order: Order, epoch: int) -> Iterator[Batch]:
+        """Return the batches of an epoch."""
+
+
+@dataclass(frozen=True)
+class TensorFeed:
+    """Samples in memory: inputs (n, ...) and targets (n, ...)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return len(self.inputs)
+
+    def batches(self, order: Order, epoch: int) -> Iterator[Batch]:
+        """Return the batches of an epoch."""
+        for indices in order.indices(self.size, epoch):
+            picked = torch.from_numpy(indices)
+            yield Batch(self.inputs[picked], self.targets[picked])
+
+
+@dataclass(frozen=True)
+class DatasetFeed:
+    """Samples of a torch Dataset, put together as its DataLoader does; `of` are those of the split."""
+
+    dataset: Dataset[Any]
+    of: NDArray[np.int64]
+    word: str
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return len(self.of)
+
+    def batches(self, order: Order, epoch: int) -> Iterator[Batch]:
+        """Return the batches of an epoch."""
+        for indices in order.indices(self.size, epoch):
+            with user_code(self.word):
+                samples = [self.dataset[int(place)] for place in self.of[indices]]
+                collated = default_collate(samples)
+            yield as_batch(collated, self.word)
+
+
+@dataclass(frozen=True)
+class LoaderFeed:
+    """Batches of the user's own DataLoader, or of anything that can be iterated over time and again."""
+
+    loader: Any
+    word: str
+    seed: int = 0
+
+    @property
+    def size(self) -> int | None:
+        """The number of samples, where the loader's dataset knows it."""
+        try:
+            return len(self.loader.dataset)
+        except (AttributeError, TypeError):
+            return None
+
+    @property
+    def shuffled(self) -> bool | None:
+        """Whether the loader shuffles; None where its sampler does not tell."""
+        sampler = getattr(self.loader, "sampler", None) if isinstance(self.loader, DataLoader) else None
+        return True if isinstance(sampler, RandomSampler) else False if type(sampler) is SequentialSampler else None
+
+    def batches(self, order: Order, epoch: int) -> Iterator[Batch]:
+        """Return the batches of an epoch, which draw from random numbers of their own; the order is the loader's."""
+        with seeded(order.seed or self.seed, epoch), user_code(self.word):
+            remaining = iter(self.loader)
+            state = torch.get_rng_state()
+        while True:
+            with torch.random.fork_rng(devices=()), user_code(self.word):
+                torch.set_rng_state(state)
+                batch = next(remaining, None)
+                state = torch.get_rng_state()
+            if batch is None:
+                return
+            yield as_batch(batch, self.word)
+
+
+def as_batch(got: Any, word: str) -> Batch:
+    """Read a batch: a pair, or a mapping with the usual keys.
+
+    Raises:
+        UserError: when it is neither.
+    """
+    if isinstance(got, Batch):
+        return got
+    if isinstance(got, Mapping):
+        targets = next((key for key in TARGET_KEYS if key in got), None)
+        inputs = next((key for key in INPUT_KEYS if key in got), None)
+        if inputs is not None and targets is not None:
+            return Batch(_floats(got[inputs]), _floats(got[targets]))
+        keys = ", ".join(map(str, got))
+        message = f"'{word}' gives mappings with the keys {keys}; the keys inputs and targets (or x and y) are meant"
+        raise UserError.of(message, kind="batch")
+    if isinstance(got, Sequence) and len(got) == 2:
+        return Batch(_floats(got[0]), _floats(got[1]))
+    raise UserError.of(f"'{word}' gives {type(got).__name__}; pairs (inputs, targets) are meant", kind="batch")
+
+
+def _floats(value: Any) -> Any:
+    """Return a tensor in the type that models have: no float64."""
+    tensor = torch.as_tensor(value) if isinstance(value, np.ndarray | Tensor | list | float | int) else value
+    return tensor.float() if isinstance(tensor, Tensor) and tensor.dtype == torch.float64 else tensor

@@ -1,0 +1,105 @@
+"""The user's own code: found, called, and its faults told apart."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lossdoc.errors import UserError, did_you_mean, user_code
+from lossdoc.spec import Spec
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """Finds what `pkg.module:name` refers to; faults are told at the place of the reference in the file."""
+
+    spec: Spec
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders that are looked in first: `python_path`, by default the folder of the file."""
+        here = Path(self.spec.file).resolve().parent
+        return [str(here / each) for each in self.spec.python_path or (".",)]
+
+    def find(self, reference: str, path: tuple[str | int, ...]) -> Any:
+        """Import a reference.
+
+        Raises:
+            UserError: when there is no such module, or no such name in it.
+            UserCodeError: when the module raises while it is imported.
+        """
+        module, _, names = reference.partition(":")
+        found = self._module(module, path)
+        for name in names.split("."):
+            if not hasattr(found, name):
+                known = [each for each in dir(found) if not each.startswith("_")]
+                where = getattr(found, "__name__", module)
+                self._fail(path, f"'{where}' has no '{name}'{did_you_mean(name, known)}", "no-attribute")
+            found = getattr(found, name)
+        return found
+
+    def call(self, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
+        """Call a reference with arguments by name and return what it returns.
+
+        Raises:
+            UserError: when it cannot be called so.
+            UserCodeError: when it raises.
+        """
+        found = self.find(reference, path)
+        self._check(found, reference, args, path)
+        with user_code(reference):
+            return found(**args)
+
+    def function(
+        self, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...], takes: int | None
+    ) -> Callable[..., Any]:
+        """Return a function of `takes` positional arguments (None: not known); a class is called first, with `args`."""
+        found = self.find(reference, path)
+        if inspect.isclass(found):
+            found = self.call(reference, args, path)
+            args = {}
+        self._check(found, reference, args, path, takes)
+        return partial(found, **args) if args else found
+
+    def _module(self, name: str, path: tuple[str | int, ...]) -> Any:
+        for folder in reversed(self.folders):
+            if folder not in sys.path:
+                sys.path.insert(0, folder)
+        importlib.invalidate_caches()
+        with user_code(f"importing {name}"):
+            try:
+                return importlib.import_module(name)
+            except ModuleNotFoundError as bad:
+                if bad.name is None or not f"{name}.".startswith(f"{bad.name}."):
+                    raise  # something that the user's module imports is missing
+                self._fail(
+                    path,
+                    f"there is no module '{bad.name}'; looked in {', '.join(self.folders)} and the installed packages",
+                    "no-module",
+                )
+
+    def _check(
+        self, found: Any, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...], takes: int | None = 0
+    ) -> None:
+        if not callable(found):
+            self._fail(path, f"'{reference}' is a {type(found).__name__}, which cannot be called", "not-callable")
+        if takes is None:
+            return
+        try:
+            signature = inspect.signature(found)
+        except (TypeError, ValueError):  # built in: Python does not know how it is called
+            return
+        try:
+            signature.bind(*[None] * takes, **args)
+        except TypeError as bad:
+            name = reference.rpartition(":")[2]
+            self._fail(path, f"{bad}; it is {name}{signature}", "arguments")
+
+    def _fail(self, path: tuple[str | int, ...], message: str, kind: str) -> None:
+        raise UserError(self.spec.document.problem((*path, "call"), message, kind))

@@ -1,0 +1,189 @@
+"""The subject of a spec, and those of the points of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from lossdoc.build.data import Prepared, prepare
+from lossdoc.build.feeds import LoaderFeed, Order
+from lossdoc.build.models import builder
+from lossdoc.build.own import OwnCode
+from lossdoc.errors import NotApplicable, user_code
+from lossdoc.parts.losses import BuiltinLoss, OwnLoss
+from lossdoc.parts.regularizers import norms
+from lossdoc.parts.schedules import OwnSchedule, Schedule
+from lossdoc.spec import Spec
+from lossdoc.subject import Batch, Loss, OwnStep, Penalty, Point, Recipe, Split, Subject, Takes, Task
+
+EVALUATION = 256  # the least batch size outside training, where it changes nothing but the time
+TASKS: Mapping[str, Task] = {"classes": "classification", "yes-no": "binary", "numbers": "regression"}
+KNOWN_LOSSES: Mapping[str, Takes] = {  # torch's own, and what they take
+    "CrossEntropyLoss": "logits",
+    "cross_entropy": "logits",
+    "BCEWithLogitsLoss": "logits",
+    "BCELoss": "probabilities",
+    "NLLLoss": "log-probabilities",
+    "nll_loss": "log-probabilities",
+    "MultiMarginLoss": "scores",
+    "MSELoss": "values",
+    "mse_loss": "values",
+    "L1Loss": "values",
+    "HuberLoss": "values",
+    "SmoothL1Loss": "values",
+}
+
+
+@dataclass(frozen=True)
+class OwnLossFunction:
+    """The user's own loss; satisfies `lossdoc.subject.Loss`."""
+
+    word: str
+    call: Callable[..., Any]
+    takes: Takes = "unknown"
+    reduction: Literal["mean", "sum"] = "mean"
+
+    def __call__(self, outputs: Any, targets: Any) -> Tensor:
+        """Return what the user's code returns."""
+        with user_code(self.word):
+            return self.call(outputs, targets)  # type: ignore[no-any-return]  # the user's own
+
+
+@dataclass(frozen=True)
+class OwnPenalty:
+    """The user's own f(model) → scalar; satisfies `lossdoc.subject.Penalty`."""
+
+    word: str
+    call: Callable[..., Any]
+    coefficient: float = 1.0
+    own: ClassVar[bool] = True
+
+    def value(self, model: nn.Module) -> Tensor:
+        """Return what the user's code returns, as a scalar."""
+        with user_code(self.word):
+            value = self.call(model)
+        return value if isinstance(value, Tensor) else torch.as_tensor(float(value))
+
+    def parameters(self, model: nn.Module) -> Mapping[str, Tensor]:
+        """Return all parameters by name: which of them the user's code weighs down is not known."""
+        return dict(model.named_parameters())
+
+
+def subject(spec: Spec) -> Subject:
+    """Make the subject that a spec describes.
+
+    Raises:
+        UserError: when data or code are not there, or do not fit.
+        UserCodeError: when the user's own code raises.
+    """
+    return _subject(spec, prepare(spec), spec.seed)
+
+
+class Variants:
+    """Makes the subjects of a sweep's points; data are read once and kept between points that share them."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self._kept: tuple[object, Prepared] | None = None
+
+    def __call__(self, point: Point) -> Subject:
+        """Return the subject with the point's values and seed.
+
+        Raises:
+            UserError: when a path does not exist or a value does not fit.
+        """
+        spec = self.spec.with_values(point.params)
+        return _subject(spec, self._prepared(spec), point.seed)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the data out: a worker reads them itself."""
+        return {"spec": self.spec, "_kept": None}
+
+    def _prepared(self, spec: Spec) -> Prepared:
+        # batch size matters where a stream is put into batches as it is read; shuffling never does
+        key = spec.data.model_copy(update={"shuffle": True, "drop_last": False})
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, prepare(spec)
+        return self._kept[1]
+
+
+def _subject(spec: Spec, data: Prepared, seed: int) -> Subject:
+    loss = _loss(spec)
+    feed = data.feeds["train"]
+    batch_size = feed.size if spec.optimizer.whole and feed.size is not None else spec.data.batch_size
+    expected = spec.checks.initial_loss
+    return Subject(
+        name=spec.name,
+        build=builder(spec, data),
+        batches=_batches(spec, data, seed, batch_size),
+        sizes={split: each.size for split, each in data.feeds.items()},
+        loss=loss,
+        recipe=_recipe(spec),
+        task=TASKS[spec.loss.goal] if isinstance(spec.loss, BuiltinLoss) else data.goal or "unknown",
+        classes=data.classes,
+        batch_size=batch_size,
+        shuffled=feed.shuffled if isinstance(feed, LoaderFeed) else spec.data.shuffle,
+        expected_loss=None if expected is None else expected.expected,
+        seed=seed,
+        source=spec.file,
+    )
+
+
+def _batches(spec: Spec, data: Prepared, seed: int, batch_size: int) -> Callable[[Split, int], Iterator[Batch]]:
+    training = Order(batch_size, seed if spec.data.shuffle else None, spec.data.drop_last)
+    others = Order(max(batch_size, EVALUATION))
+
+    def batches(split: Split, epoch: int) -> Iterator[Batch]:
+        if split not in data.feeds:
+            raise NotApplicable(f"there is no {split} split")
+        return data.feeds[split].batches(training if split == "train" else others, epoch)
+
+    return batches
+
+
+def _recipe(spec: Spec) -> Recipe:
+    own, given = OwnCode(spec), spec.regularization
+    penalties: list[Penalty] = list(norms(given))
+    if given.call is not None:
+        penalties.append(OwnPenalty(given.call, own.function(given.call, given.args, ("regularization",), takes=1)))
+    step = None  # it is called with what it asks for by name, so how it can be called is for the training to find out
+    if spec.step is not None:
+        step = OwnStep(spec.step.call, own.function(spec.step.call, spec.step.args, ("step",), takes=None))
+    return Recipe(
+        optimizer=spec.optimizer,
+        penalties=tuple(penalties),
+        schedule=_schedule(spec, own),
+        epochs=spec.train.epochs,
+        max_steps=spec.train.max_steps,
+        clip=spec.train.gradient_clip,
+        step=step,
+    )
+
+
+def _loss(spec: Spec) -> Loss:
+    loss = spec.loss
+    if isinstance(loss, BuiltinLoss):
+        return loss
+    assert isinstance(loss, OwnLoss)  # noqa: S101 - the only other kind there is
+    call = OwnCode(spec).function(loss.call, loss.args, ("loss",), takes=2)
+    reduction = getattr(call, "reduction", loss.args.get("reduction"))
+    takes = KNOWN_LOSSES.get(loss.call.rpartition(":")[2], "unknown")
+    return OwnLossFunction(loss.call, call, takes, "sum" if reduction == "sum" else "mean")
+
+
+def _schedule(spec: Spec, own: OwnCode) -> Callable[[int, int], float]:
+    if isinstance(spec.schedule, Schedule):
+        return spec.schedule
+    assert isinstance(spec.schedule, OwnSchedule)  # noqa: S101 - the only other kind there is
+    reference = spec.schedule.call
+    call = own.function(reference, spec.schedule.args, ("schedule",), takes=2)
+
+    def factor(step: int, total: int) -> float:
+        with user_code(reference):
+            return float(call(step, total))
+
+    return factor

@@ -1,0 +1,53 @@
+"""Taking training steps on a copy and looking at what they did to the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lossdoc.subject import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Track:
+    """The weights before and after some training steps, by name, and which of them changed."""
+
+    before: Mapping[str, Tensor]
+    after: Mapping[str, Tensor]
+    steps: int
+
+    @property
+    def changed(self) -> set[str]:
+        """The names of the parameters in which any number changed."""
+        return {name for name, tensor in self.before.items() if not bool((tensor == self.after[name]).all())}
+
+
+def track(subject: Subject, steps: int, *, at_least: int = 1) -> Track:
+    """Train a copy of a fresh model, regularization and dropout at 0, until a weight changes or `steps` are taken."""
+    from lossdoc import probe
+
+    batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
+    training = probe.training_of(subject, subject.seed)
+    _must_fit(subject, training.model(), batches)
+    before = probe.parameters_of(training.model())
+    taken = 0
+    now = Track(before, before, 0)
+    with probe.seeded(subject.seed, 0):
+        for taken in range(1, steps + 1):
+            training.step(batches[(taken - 1) % len(batches)], 1.0, 0)
+            now = Track(before, probe.parameters_of(training.model()), taken)
+            if now.changed and taken >= at_least:
+                break
+    return now
+
+
+def _must_fit(subject: Subject, model: object, batches: list[object]) -> None:
+    """Refuse to train where the loss would only crash."""
+    from lossdoc import probe
+
+    for batch in batches:
+        probe.must_fit(subject, probe.outputs_of(model, batch), batch.targets)  # type: ignore[arg-type, attr-defined]

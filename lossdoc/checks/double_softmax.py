@@ -1,0 +1,92 @@
+"""LS201: probabilities fed to a loss that takes logits."""
+
+from __future__ import annotations
+
+import math
+
+from lossdoc import specimens
+from lossdoc.errors import NotApplicable
+from lossdoc.findings import Evidence, Severity
+from lossdoc.parts.losses import CrossEntropy
+from lossdoc.rule import rule
+from lossdoc.subject import Subject
+
+
+@rule(
+    code="LS201",
+    severity=Severity.ERROR,
+    fires_on=(
+        lambda: specimens.healthy(build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1)),
+        lambda: specimens.binary(build=specimens.followed_by(specimens.squeezed(specimens.mlp(1)), "Sigmoid")),
+    ),
+    quiet_on=(
+        specimens.healthy,
+        specimens.binary,
+        lambda: specimens.healthy(
+            build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1), loss=CrossEntropy(inputs="probabilities")
+        ),
+        lambda: specimens.healthy(build=specimens.followed_by(specimens.mlp(), "LogSoftmax", dim=-1)),
+    ),
+    mutes=("initial-loss", "large-logits"),
+)
+def double_softmax(subject: Subject, *, rounding: float = 1e-4) -> Evidence | None:
+    """The last activation is applied twice: once in the model, and again inside the loss.
+
+    Looks like:
+        The first loss is a little too near to log n. Training works badly and differently from run to run, and with n classes
+        the loss never gets below log(e + n − 1) − 1: 1.461 for ten.
+
+    Causes:
+        - the model ends in softmax or sigmoid, and the loss applies it itself
+
+    Confirm with:
+        - print a row of outputs: probabilities are nonnegative and sum to 1, logits do neither
+
+    Try:
+        - drop the last activation and feed logits to the loss
+        - or keep it, and use a loss that takes probabilities: `cross_entropy: {inputs: probabilities}`
+
+    False alarms:
+        None known: logits that sum to 1 in every row, with none below 0, do not come about by accident. A log-softmax before
+        the loss does no harm, since the softmax of it is the same, and is passed.
+
+    Decided by:
+        The loss takes logits. With labels, every output of a batch is at least 0 and every row sums to 1 within 1e-4, far
+        more than rounding. With yes-or-no outputs, the function that made the outputs is a sigmoid.
+
+    Sources:
+        - the study notes, figure 11: five runs of one network, five results
+    """
+    from lossdoc import probe
+
+    if subject.loss.takes != "logits":
+        raise NotApplicable(f"the loss takes {subject.loss.takes}, not logits")
+    model = probe.untouched(subject).build(subject.seed)
+    batch = probe.take(subject, samples=1)[0]
+    outputs = probe.outputs_of(model, batch)
+    rows = probe.class_rows(outputs, batch.targets)
+    if rows is not None and rows.shape[1] > 1:
+        farthest = float((rows.sum(dim=1) - 1).abs().max())
+        if bool((rows < 0).any()) or not farthest < rounding:
+            return None
+        return _evidence("softmax", farthest, rounding, rows.shape[1])
+    if probe.last_function(model, batch) != "Sigmoid":
+        return None
+    return _evidence("sigmoid", 0.0, rounding, 2)
+
+
+def _evidence(activation: str, farthest: float, rounding: float, classes: int) -> Evidence:
+    floor = math.log(math.e + classes - 1) - 1 if activation == "softmax" else math.log1p(math.exp(-1))
+    return Evidence(
+        f"the model's outputs are probabilities already, and the loss applies {activation} to them again: "
+        f"its value can never fall below {floor:.4f}",
+        facts={
+            "measured": 1.0 + farthest,
+            "expected": 1.0,
+            "tolerance": rounding,
+            "floor": floor,
+            "classes": float(classes),
+        },
+        confidence=0.99,
+        remedies=(f"drop the {activation} at the end of the model: the loss takes logits",),
+    )

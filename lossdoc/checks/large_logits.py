@@ -1,0 +1,94 @@
+"""LS302: outputs so large that the first loss is mostly their own doing."""
+
+from __future__ import annotations
+
+import math
+
+from lossdoc import specimens
+from lossdoc.checks import _first_loss
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.subject import Subject
+
+
+@rule(
+    code="LS302",
+    severity=Severity.WARNING,
+    fires_on=(
+        lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(), 6.0)),
+        lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(), 60.0)),
+        lambda: specimens.regression(build=specimens.scaled(specimens.mlp(1), 6.0)),
+        lambda: specimens.binary(build=specimens.scaled(specimens.squeezed(specimens.mlp(1)), 8.0)),
+    ),
+    quiet_on=(specimens.healthy, specimens.regression, specimens.binary),
+)
+def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0, saturated: float = 0.5) -> Evidence | None:
+    """The untrained network is sure of answers that it cannot know: its outputs are too large.
+
+    Looks like:
+        A first loss above log n that does not care which label belongs to which sample; a curve that falls steeply in its
+        first steps, a hockey stick, while training does no more than make the outputs smaller.
+
+    Causes:
+        - the last layer's weights are initialized too large; He's initialization is meant for layers before a ReLU
+        - the inputs are not standardized
+        - the layers before multiply the signal from one to the next
+
+    Confirm with:
+        - print the standard deviation of the outputs before the first step
+
+    Try:
+        - scale down the last layer's weights, or initialize them with Xavier's or torch's own spread
+        - standardize the inputs
+
+    False alarms:
+        He's initialization in the last layer starts at logits of standard deviation 1.4; the first steps mend it.
+
+    Decided by:
+        With z the logits and π the labels' frequencies, mean(logsumexp z − Σπz) − log n is what the size of the logits alone
+        adds to the first loss; logits of standard deviation s cost about s²/2. It fires where s is over 1 by more than two
+        standard errors over seeds: Xavier's variance of 1/fan-in gives inputs of variance 1 outputs of variance 1. For plain
+        values, where the outputs' mean square is over that of the targets. It is an error where more than half of the
+        samples have an answer that is sure to 99 %: there softmax and sigmoid are flat, and their gradient all but gone.
+
+    Sources:
+        - Karpathy (2019), A Recipe for Training Neural Networks: init well
+        - Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks
+    """
+    first = _first_loss.first_loss(subject)
+    plain = subject.loss.word in _first_loss.VALUE_LOSSES
+    error = _first_loss.standard_error(first.spreads)
+    spread = float(first.spreads.mean())
+    limit = math.sqrt(_second_moment(subject)) if plain else largest
+    if spread - errors * error <= limit:
+        return None
+    sure = float(first.saturated.mean())
+    return Evidence(
+        f"the {'outputs have root mean square' if plain else 'logits have sd'} {spread:.2g}: they raise the first loss by "
+        f"{first.spread:.3g} over {first.means} = {first.zero:.4g}, whatever the targets are",
+        facts={
+            "measured": spread,
+            "expected": limit,
+            "tolerance": errors * error,
+            "first_loss": first.measured,
+            "standard_error": first.standard_error,
+            "at_zero": first.zero,
+            "from_spread": first.spread,
+            "saturated": sure,
+        },
+        severity=Severity.ERROR if sure > saturated else None,
+        confidence=0.95,
+        remedies=(
+            f"scale down the last layer: {'the outputs have root mean square' if plain else 'logits have sd'} {spread:.2g}",
+        ),
+    )
+
+
+def _second_moment(subject: Subject) -> float:
+    """Return the targets' mean square."""
+    import torch
+
+    from lossdoc import probe
+
+    targets = torch.cat([batch.targets.double().reshape(-1) for batch in probe.take(subject)])
+    return float(targets.square().mean())

@@ -1,0 +1,195 @@
+"""The command line: parse, call, show."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lossdoc import __version__
+from lossdoc.answering import answer, print_text, tell
+from lossdoc.errors import UserError
+from lossdoc.options import Log, Model, Reporting, grouped, names_in
+
+if TYPE_CHECKING:
+    from lossdoc.answering import Answer
+    from lossdoc.findings import Report
+    from lossdoc.progress import Progress
+
+    Examine = Callable[[Any, Any], Sequence[Report]]
+
+app = typer.Typer(
+    name="lossdoc",
+    help="The doctor for neural-network training: examines a model before the long run, reads the loss curve after it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help starts twice as fast
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", show_default=True, help="The model's description.")]
+MODEL = Path("model.yaml")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lossdoc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lossdoc(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """The doctor for neural-network training: examines a model before the long run, reads the loss curve after it."""
+
+
+@app.command()
+@grouped
+def sanity(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
+    """Check the code just written, before any training.
+
+    The first loss against what it must be, regularization that must raise it, data, head, initialization, training step.
+    """
+    answer("sanity", show, lambda progress: _on_model(model, change, show, progress, lambda do, case: [do.sanity(case)]))
+
+
+@app.command()
+@grouped
+def overfit(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
+    """Learn a few batches by heart: what cannot has a bug."""
+    answer("overfit", show, lambda progress: _on_model(model, change, show, progress, lambda do, case: [do.memorize(case)]))
+
+
+@app.command()
+@grouped
+def sweep(
+    *,
+    model: ModelPath = MODEL,
+    search: Annotated[str | None, typer.Option(metavar="NAME", help="How points are chosen: grid or random.")] = None,
+    points: Annotated[int | None, typer.Option(min=1, help="How many points to train.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps for each point, in place of epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs for each point.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs for each point, each with its own seed.")] = None,
+    runner: Annotated[str, typer.Option(metavar="NAME", help="What trains the points.")] = "serial",
+    change: Model,
+    show: Reporting,
+) -> None:
+    """Try learning rates and regularization, few epochs each.
+
+    On the whole data; ranked, with the pattern of each curve. Written to lossdoc_runs/<name>/ as it goes.
+    """
+    asked = (search, points, steps, epochs, seeds, runner)
+    answer(
+        "sweep",
+        show,
+        lambda progress: _on_model(model, change, show, progress, lambda do, case: [do.sweep(case, do.Asked(*asked))]),
+    )
+
+
+@app.command()
+@grouped
+def checkup(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
+    """Do all of it in order: sanity, overfit, sweep, training.
+
+    The training is a short full run with the file's own settings, and its curve is diagnosed.
+    """
+    answer("checkup", show, lambda progress: _on_model(model, change, show, progress, lambda do, case: do.checkup(case)))
+
+
+@app.command()
+@grouped
+def diagnose(
+    *,
+    path: Annotated[list[str], typer.Argument(metavar="PATH...", help="Logs; - is standard input.")],
+    log: Log,
+    show: Reporting,
+) -> None:
+    """Read loss curves: what is wrong, why, what to try."""
+    answer("diagnose", show, lambda _: _logs(path, log, show))
+
+
+@app.command()
+def explain(
+    name: Annotated[str | None, typer.Argument(help="A pattern or a check; without it, the list of all.")] = None,
+) -> None:
+    """Show the page of a pattern or a check, or list them all.
+
+    What it looks like, its causes, the test that confirms it, what to try, what makes it fire wrongly, its sources.
+    """
+    from lossdoc import pages
+
+    print_text(lambda: pages.page(name) if name else pages.contents())
+
+
+@app.command()
+@grouped
+def validate(*, model: ModelPath = MODEL, change: Model, debug: Annotated[bool, typer.Option("--debug")] = False) -> None:
+    """Check a model.yaml without running any of it.
+
+    All faults at once, each with line and column; neither torch nor your own code is imported.
+    """
+    print_text(lambda: _validated(model, change), debug=debug)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="The file to write.")] = MODEL,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Write a commented model.yaml to start from."""
+    print_text(lambda: _written(path, force=force))
+
+
+def _logs(paths: Sequence[str], log: Log, show: Reporting) -> Answer:
+    """Diagnose every log; one that cannot be read is told of and does not keep the others from being read."""
+    from lossdoc.curve import Context
+    from lossdoc.diagnosis import diagnose_all
+
+    known = Context(log.axis, log.classes, log.loss, log.batch_size, log.steps_per_epoch, log.n_train, log.n_val, log.lr)
+    columns = {"train": log.train, "val": log.val, "step": log.step, "run_column": log.run_column}
+    names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
+    return diagnose_all(paths, context=known, reader_name=log.reader, run=log.run, **columns, **names)
+
+
+def _validated(model: Path, change: Model) -> str:
+    from lossdoc import spec  # --help need not load pydantic
+
+    described = spec.load(model, change.set or (), change.seed)
+    tell(described.warnings)
+    return f"{described.file} is valid; `lossdoc sanity {model}` examines it\n"
+
+
+def _written(path: Path, *, force: bool) -> str:
+    from lossdoc import spec  # --help need not load pydantic
+
+    if path.exists() and not force:
+        raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
+    try:
+        path.write_text(spec.template(), encoding="utf-8")
+    except OSError as bad:
+        raise UserError.of(f"cannot be written: {bad.strerror}", kind="output", file=path) from None
+    return f"{path} is written: a small network on real data, ready to run. Try `lossdoc checkup {path}`\n"
+
+
+def _on_model(model: Path, change: Model, show: Reporting, progress: Progress, examine: Examine) -> Answer:
+    """Build what the file describes, warn of what is odd in it, and examine it on one thread."""
+    from lossdoc import checkup as do
+
+    names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
+    case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, **names)
+    with do.one_thread():
+        return examine(do, case), case.spec.warnings
+
+
+def main() -> None:
+    """Run the command line and exit with the contract's codes; what breaks a pipe is not an error."""
+    try:
+        app()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

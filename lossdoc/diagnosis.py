@@ -1,0 +1,187 @@
+"""The diagnosis of a log: from the file to a report on every run in it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossdoc import columns, reader
+from lossdoc.curve import Context, Curve, Runs, Table
+from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
+from lossdoc.findings import Evidence, Report, Severity
+from lossdoc.rule import Rule, examine, patterns
+
+FEWEST = 7
+"""Below this many points no rank test can prove anything: the least two-sided p of Kendall's is 2/n!, 0.0028 at six points and
+0.0004 at seven, and with 15 patterns a test at 1 % asks for 0.01/15 = 0.0007 (Bonferroni)."""
+
+
+def examine_curve(
+    curve: Curve,
+    *,
+    title: str = "curve",
+    source: str | None = None,
+    notes: Sequence[str] = (),
+    select: Collection[str] = (),
+    ignore: Collection[str] = (),
+) -> Report:
+    """Put every pattern to one curve; below seven points the verdict is inconclusive unless a logged value is non-finite.
+
+    Raises:
+        UserError: when `select` or `ignore` names a pattern that does not exist.
+    """
+    rules = [rule for rule in chosen(select, ignore) if rule.matter != "Runs"]
+    why = _too_little(curve)
+    if why is not None:
+        rules = [_resting(rule, why) if rule.name != "non-finite" else rule for rule in rules]
+    with np.errstate(all="ignore"):
+        return examine(
+            title, curve, rules, source=source, run=curve.run, decisive=Severity.WARNING, inconclusive=why, notes=notes
+        )
+
+
+def examine_runs(
+    runs: Runs,
+    *,
+    title: str = "runs",
+    source: str | None = None,
+    notes: Sequence[str] = (),
+    select: Collection[str] = (),
+    ignore: Collection[str] = (),
+) -> Report:
+    """Put the patterns to several runs of one network: a pattern of single curves holds where more than half show it.
+
+    Raises:
+        UserError: when `select` or `ignore` names a pattern that does not exist.
+    """
+    rules = [rule if "Runs" in rule.matter else _voted(rule) for rule in chosen(select, ignore)]
+    short = [why for why in map(_too_little, runs.curves) if why is not None]
+    why = short[0] if 2 * len(short) > len(runs.curves) else None
+    if why is not None:
+        rules = [_resting(rule, why) if rule.name != "non-finite" else rule for rule in rules]
+    with np.errstate(all="ignore"):
+        return examine(title, runs, rules, source=source, run="*", decisive=Severity.WARNING, inconclusive=why, notes=notes)
+
+
+def diagnose(
+    path: str | Path,
+    *,
+    train: str | None = None,
+    val: str | None = None,
+    step: str | None = None,
+    run_column: str | None = None,
+    context: Context = Context(),
+    reader_name: str | None = None,
+    run: str | None = None,
+    select: Collection[str] = (),
+    ignore: Collection[str] = (),
+) -> list[Report]:
+    """Read a log and report on every run in it; a file with several runs gets one more report, on the group, with run "*".
+
+    `train`, `val`, `step` and `run_column` name columns; `run` names the one run to report on.
+
+    Raises:
+        UserError: when there is nothing to read, a name does not exist, or no table holds a loss.
+    """
+    chosen(select, ignore)
+    asked = {"train": train, "val": val, "step": step, "run": run_column}
+    reports: list[Report] = []
+    problems: list[Problem] = []
+    for table in reader.read(path, reader_name):
+        try:
+            roles = columns.choose(table, **asked)
+            reports += _reports(table, roles, context, run, {"select": select, "ignore": ignore})
+        except UserError as bad:
+            problems += bad.problems
+    if not reports:
+        raise UserError(*problems)
+    passed_over = tuple(f"passed over: {problem.place} {problem.message}" for problem in problems)
+    return [replace(reports[0], notes=(*reports[0].notes, *passed_over)), *reports[1:]]
+
+
+def diagnose_all(paths: Sequence[str | Path], **asked: Any) -> tuple[list[Report], list[Problem]]:
+    """Diagnose several logs as `diagnose` does; return the reports, and the problems of the logs that cannot be read."""
+    reports: list[Report] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            reports += diagnose(path, **asked)
+        except UserError as bad:
+            problems += bad.problems
+    return reports, problems
+
+
+def chosen(select: Collection[str] = (), ignore: Collection[str] = ()) -> list[Rule[Any]]:
+    """Return the patterns with the names in `select` (all, when it is empty) but not in `ignore`."""
+    known = patterns.names()
+    for name in (*select, *ignore):
+        if name not in known:
+            message = f"no pattern is called '{name}'{did_you_mean(name, known)}; there are: {', '.join(known)}"
+            raise UserError.of(message, kind="unknown-name")
+    return [patterns.get(name) for name in known if (not select or name in select) and name not in ignore]
+
+
+def _reports(
+    table: Table, roles: columns.Roles, context: Context, run: str | None, rules: dict[str, Collection[str]]
+) -> list[Report]:
+    curves = columns.curves(table, roles, context)
+    notes = (*table.notes, *columns.remarks(table, roles))
+    source = None if table.source == reader.STDIN else table.source
+    title = Path(table.source).name
+    if run is not None:
+        names = [curve.run or "" for curve in curves]
+        if run not in names:
+            message = f"has no run '{run}'{did_you_mean(run, names)}; its runs are: {', '.join(names) or 'not named'}"
+            raise UserError.of(message, kind="unknown-run", file=table.source)
+        curves = [curve for curve in curves if curve.run == run]
+    reports = [examine_curve(curve, title=title, source=source, notes=notes, **rules) for curve in curves]
+    if len(curves) > 1:
+        reports.append(examine_runs(Runs(tuple(curves)), title=title, source=source, notes=notes, **rules))
+    return reports
+
+
+def _too_little(curve: Curve) -> str | None:
+    """Say why nothing can be told of a curve, None where it can."""
+    points = max(len(curve.train.finite), 0 if curve.val is None else len(curve.val.finite))
+    return f"{points} points are too few: no test can prove anything below {FEWEST}" if points < FEWEST else None
+
+
+def _judged(rule: Rule[Any], judge: Callable[[Any], Evidence | None]) -> Rule[Any]:
+    """Return the rule with another judge of the same name and page."""
+    return replace(rule, judge=functools.wraps(rule.judge)(judge))
+
+
+def _resting(rule: Rule[Any], why: str) -> Rule[Any]:
+    def judge(_: object) -> Evidence | None:
+        raise NotApplicable(why)
+
+    return _judged(rule, judge)
+
+
+def _voted(rule: Rule[Curve]) -> Rule[Any]:
+    """Return the rule as a question to several runs: it fires where it does on more than half of them."""
+
+    def judge(runs: Runs) -> Evidence | None:
+        seen: list[Evidence] = []
+        why: list[str] = []
+        for curve in runs.curves:
+            try:
+                evidence = rule.judge(curve)
+            except NotApplicable as bad:
+                why.append(str(bad))
+            else:
+                seen += [evidence] if evidence is not None else []
+        many = len(runs.curves)
+        if len(why) == many:
+            raise NotApplicable(why[0])
+        if 2 * len(seen) <= many:
+            return None
+        best = max(seen, key=lambda each: each.confidence)
+        return replace(best, summary=f"{len(seen)} of {many} runs: {best.summary}", facts={**best.facts, "runs": float(len(seen))})
+
+    return _judged(rule, judge)

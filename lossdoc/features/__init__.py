@@ -1,0 +1,1 @@
+"""Pure measurements of float64 arrays of shape (n,)."""

@@ -1,0 +1,177 @@
+"""Robust measures of a series: levels, noise, trend, whiteness, shares of the descent, residuals, periods."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossdoc.curve import Floats
+from lossdoc.features.distributions import f_tail
+
+SIGMA = 1.4826  # the standard deviation of a normal sample in units of its median absolute deviation: 1 / 0.6745
+
+
+class Trend(NamedTuple):
+    """Kendall's rank correlation with time: `tau` from -1 (falls throughout) to 1, and its `z` under no trend."""
+
+    tau: float
+    z: float
+
+
+class Wave(NamedTuple):
+    """A period in points, the share of the variance that one mean wave explains (adjusted R²), and the F test's p."""
+
+    period: float
+    share: float
+    p: float
+
+
+def blocks(values: Floats, count: int) -> Floats:
+    """Return the medians of `count` consecutive blocks whose lengths differ by at most one; the values, where they are fewer."""
+    if len(values) <= count:
+        return values
+    size, longer = divmod(len(values), count)
+    cut = longer * (size + 1)
+    first = np.median(values[:cut].reshape(longer, size + 1), axis=1) if longer else np.empty(0)
+    return np.concatenate((first, np.median(values[cut:].reshape(count - longer, size), axis=1)))
+
+
+def extremes(values: Floats, count: int) -> Floats:
+    """Return the maxima of the blocks of `blocks`."""
+    if len(values) <= count:
+        return values
+    size, longer = divmod(len(values), count)
+    starts = np.arange(count) * size + np.minimum(np.arange(count), longer)
+    return np.maximum.reduceat(values, starts)
+
+
+def median_of_three(values: Floats) -> Floats:
+    """Return the running median of three, the ends unchanged: single outliers are gone, steps stay."""
+    if len(values) < 3:
+        return values
+    middle = np.median(np.stack((values[:-2], values[1:-1], values[2:])), axis=0)
+    return np.concatenate((values[:1], middle, values[-1:]))
+
+
+def second_differences(values: Floats) -> Floats:
+    """Return (y[i-1] - 2 y[i] + y[i+1]) / sqrt(6): of white noise it has the standard deviation, of a straight line it is 0."""
+    return (values[:-2] - 2 * values[1:-1] + values[2:]) / math.sqrt(6)
+
+
+def noise(values: Floats) -> float:
+    """Return the standard deviation of the noise around whatever is locally straight, robustly; 0 below three values."""
+    return SIGMA * float(np.median(np.abs(second_differences(values)))) if len(values) > 2 else 0.0
+
+
+def kendall(values: Floats) -> Trend:
+    """Return Kendall's tau-b with time and its z, corrected for ties; O(n²), meant for some twenty block medians.
+
+    z is 0 where all values are equal. Source: Kendall, Rank Correlation Methods, 1970, section 3 and 4.
+    """
+    n = len(values)
+    if n < 2:
+        return Trend(0.0, 0.0)
+    later, earlier = np.tril_indices(n, -1)
+    score = float(np.sign(values[later] - values[earlier]).sum())
+    _, ties = np.unique(values, return_counts=True)
+    tied = float((ties * (ties - 1) / 2).sum())
+    pairs = n * (n - 1) / 2
+    if tied >= pairs:
+        return Trend(0.0, 0.0)
+    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
+    corrected = math.copysign(max(abs(score) - 1, 0.0), score)  # continuity
+    return Trend(score / math.sqrt(pairs * (pairs - tied)), corrected / math.sqrt(variance))
+
+
+def whiteness(values: Floats) -> tuple[float, float]:
+    """Return by what factor block means vary more than white noise would, and the p of that (F test); (1, 1) if too short.
+
+    The blocks are about sqrt(n) long; normality is not needed much, as means are compared.
+    """
+    n = len(values)
+    count = max(2, min(30, math.isqrt(n)))
+    size = n // count
+    if size < 2:
+        return 1.0, 1.0
+    table = values[n - count * size :].reshape(count, size)
+    within = float(table.var(axis=1, ddof=1).mean())
+    between = size * float(table.mean(axis=1).var(ddof=1))
+    if not within > 0:
+        return (1.0, 1.0) if not between > 0 else (math.inf, 0.0)
+    return between / within, f_tail(between / within, count - 1, count * (size - 1))
+
+
+def late_share(smooth: Floats, part: float) -> float:
+    """Return which share of the way from the first to the last value is made in the last `part`; a straight line's is `part`.
+
+    NaN where there is no way down.
+    """
+    drop = float(smooth[0] - smooth[-1])
+    turn = smooth[min(len(smooth) - 1, round((len(smooth) - 1) * (1 - part)))]
+    return float(turn - smooth[-1]) / drop if drop > 0 else math.nan
+
+
+def first_below(smooth: Floats, level: float) -> float:
+    """Return where a curve first falls below a level, in points from 0 with the crossing interpolated; NaN if it never does."""
+    under = np.flatnonzero(smooth <= level)
+    if not len(under):
+        return math.nan
+    here = int(under[0])
+    if here == 0:
+        return 0.0
+    before, after = float(smooth[here - 1]), float(smooth[here])
+    return here - 1 + (before - level) / (before - after)
+
+
+def running_median(values: Floats, width: int) -> Floats:
+    """Return the medians of a window of `width`, taken at every tenth of it and interpolated; windows shrink to fit at the ends."""
+    n = len(values)
+    width = min(width, n)
+    half, stride = width // 2, max(1, width // 10)
+    windows = np.lib.stride_tricks.sliding_window_view(values, width)[::stride]
+    centers = half + stride * np.arange(len(windows))
+    medians = np.median(windows, axis=1)
+    edge = max(1, half // 2)
+    ends = (np.median(values[: 2 * edge]), np.median(values[n - 2 * edge :]))
+    return np.interp(np.arange(n), np.r_[edge // 2, centers, n - 1 - edge // 2], np.r_[ends[0], medians, ends[1]])
+
+
+def ranks(values: Floats) -> Floats:
+    """Return the ranks from 0, ties in order of appearance."""
+    result = np.empty(len(values))
+    result[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return result
+
+
+def fold(values: Floats, period: float, bins: int = 30) -> Wave:
+    """Test whether values repeat: one-way analysis of variance over the phase in a period (in points, may be fractional)."""
+    n = len(values)
+    count = max(2, min(bins, math.floor(period)))
+    phase = np.minimum((np.arange(n) % period) / period * count, count - 1).astype(np.intp)
+    many = np.bincount(phase, minlength=count)
+    means = np.bincount(phase, values, minlength=count) / np.maximum(many, 1)
+    total = float(((values - values.mean()) ** 2).sum())
+    if n <= count + 1 or not total > 0:
+        return Wave(period, 0.0, 1.0)
+    left = float(((values - means[phase]) ** 2).sum())
+    share = 1 - (left / (n - count)) / (total / (n - 1))
+    ratio = ((total - left) / (count - 1)) / (left / (n - count)) if left > 0 else math.inf
+    return Wave(period, share, f_tail(ratio, count - 1, n - count))
+
+
+def likely_periods(values: Floats, least: float = 0.2, many: int = 3) -> NDArray[np.intp]:
+    """Return the lags of the highest peaks of the autocorrelation above `least`, at most `many`, up to a third of the length."""
+    n = len(values)
+    centered = values - values.mean()
+    size = 1 << (2 * n - 1).bit_length()
+    power = np.abs(np.fft.rfft(centered, size)) ** 2
+    correlation = np.fft.irfft(power, size)[: n // 3 + 2]
+    if not correlation[0] > 0:
+        return np.empty(0, np.intp)
+    correlation = correlation / correlation[0] * n / (n - np.arange(len(correlation)))
+    inner = correlation[1:-1]
+    peaks = np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]) & (inner > least)) + 1
+    return peaks[np.argsort(-correlation[peaks])][:many]

@@ -1,0 +1,118 @@
+"""What the patterns measure of a curve, each quantity taken once."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from lossdoc.curve import Curve, Floats, Series
+from lossdoc.features import series
+
+MOST = 2000  # points kept: longer curves become this many blocks, with the median and the maximum of each
+
+
+class Shape:
+    """The measures of one curve; lengths and places are in points of the (reduced) curve, counted from 0.
+
+    The training loss, or the validation loss where fewer than seven training losses are finite. `x`, `y` are steps and
+    losses, `top` the largest loss of each block, all float64 (n,).
+    """
+
+    def __init__(self, curve: Curve) -> None:
+        train, val = curve.train.finite, curve.val.finite if curve.val is not None else None
+        main = val if len(train) < 7 and val is not None else train
+        self.curve = curve
+        self.full = main.value
+        self.x = main.step if len(main) <= MOST else series.blocks(main.step, MOST)
+        self.y = series.blocks(main.value, MOST)
+        self.top = series.extremes(main.value, MOST)
+        self.n = len(self.y)
+        self.val: Series | None = val if val is not None and len(val) >= 5 and main is train else None
+        self.by_epoch = curve.context.axis == "epoch"
+
+    @cached_property
+    def smooth(self) -> Floats:
+        """At most 60 points: the running median of three, or medians of 60 blocks."""
+        return series.median_of_three(self.y) if self.n <= 60 else series.blocks(self.y, 60)
+
+    @cached_property
+    def twenty(self) -> Floats:
+        """Medians of twenty blocks, for rank tests."""
+        return series.blocks(self.y, 20)
+
+    @cached_property
+    def noise(self) -> float:
+        """The standard deviation of the noise of a point."""
+        return series.noise(self.y)
+
+    @cached_property
+    def trend(self) -> series.Trend:
+        """The trend of the whole curve."""
+        return series.kendall(self.twenty)
+
+    @cached_property
+    def late_trend(self) -> series.Trend:
+        """The trend of the second half."""
+        return series.kendall(self.twenty[len(self.twenty) // 2 :])
+
+    @cached_property
+    def start(self) -> float:
+        """The loss at the start: the median of the first fiftieth of a log by steps, the first point where losses explode."""
+        many = 1 if self.by_epoch else max(1, min(5, self.n // 50))
+        median, first = float(np.median(self.y[:many])), float(self.y[0])
+        return first if first > 0 and median > 1.5 * first else median
+
+    @cached_property
+    def end(self) -> float:
+        """The loss at the end: the median of the last tenth, at least three points."""
+        return float(np.median(self.y[-max(3, self.n // 10) :]))
+
+    @cached_property
+    def uniform(self) -> float | None:
+        """The loss of a uniform guess, log n, where the number of classes is known and the loss is in nats a sample, else None.
+
+        It is in nats when the curve begins within a factor of three of log n, or ends within a quarter of it.
+        """
+        classes = self.curve.context.classes
+        if classes is None or classes < 2 or not self.n:
+            return None
+        level = math.log(classes)
+        firsts = [float(self.y[0])] + ([float(self.val.value[0])] if self.val is not None else [])
+        near = any(level / 3 <= first <= 3 * level for first in firsts) or 0.8 * level <= self.end <= 1.25 * level
+        return level if near else None
+
+    @cached_property
+    def reference(self) -> float:
+        """The loss of having learned nothing: log n where that is known, else the start."""
+        return self.start if self.uniform is None else self.uniform
+
+    @cached_property
+    def learned(self) -> float:
+        """What was learned at best: how far the smooth curve came below the reference, at least a tenth of that."""
+        return max(self.reference - float(self.smooth.min()), 0.1 * abs(self.reference), 1e-300)
+
+    @cached_property
+    def left(self) -> float:
+        """The share of the reference that is left at the end; NaN for losses that can be negative."""
+        return self.end / self.reference if self.reference > 0 and self.y.min() >= 0 else math.nan
+
+    @cached_property
+    def residual(self) -> Floats:
+        """The losses less their running median over a twentieth of the curve, at least nine points."""
+        return self.y - self.middle
+
+    @cached_property
+    def middle(self) -> Floats:
+        """The running median that `residual` is measured from."""
+        return series.running_median(self.y, max(9, self.n // 20 | 1))
+
+
+def shape(curve: Curve) -> Shape:
+    """Return the measures of a curve; they are kept with it, so every pattern shares them."""
+    kept = vars(curve).get("_shape")
+    if not isinstance(kept, Shape):
+        kept = Shape(curve)
+        object.__setattr__(curve, "_shape", kept)
+    return kept

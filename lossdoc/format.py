@@ -1,0 +1,154 @@
+"""A format: a way of writing down reports; and the choice of one by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lossdoc import __version__
+from lossdoc.curve import Curve
+from lossdoc.errors import Problem
+from lossdoc.findings import Finding, Report
+from lossdoc.members import Members
+from lossdoc.subject import Trials
+
+SCHEMA = "lossdoc.report/1"
+
+
+@dataclass(frozen=True)
+class Document:
+    """All that a command has to say: its reports, or the faults that kept it from making any."""
+
+    command: str
+    reports: tuple[Report, ...] = ()
+    errors: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where a text is to be read: its width in columns, whether it shows colors and more than ASCII, how much is wanted.
+
+    `verbosity` is -1 for the verdict only, 0 for what is usual, 1 for all that was looked at.
+    """
+
+    width: int = 80
+    color: bool = False
+    unicode: bool = True
+    verbosity: int = 0
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way of writing a document down as text; `render` gets the screen too, which only formats for people heed."""
+
+    render: Callable[[Document, Screen], str]
+
+
+formats: Members[Format] = Members("lossdoc.formats", Format)
+
+
+def plain(document: Document) -> dict[str, Any]:
+    """Return a document as the contract's plain data: what JSON can hold, with None for NaN and infinity."""
+    made = {
+        "schema": SCHEMA,
+        "lossdoc": __version__,
+        "command": document.command,
+        "reports": [plain_report(report) for report in document.reports],
+    }
+    if document.errors:
+        made["errors"] = [plain_problem(problem) for problem in document.errors]
+    return made
+
+
+def plain_problem(problem: Problem) -> dict[str, Any]:
+    """Return a fault as plain data; None where it has no file, line or column."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "kind": problem.kind,
+        "message": problem.message,
+    }
+
+
+def plain_report(report: Report) -> dict[str, Any]:
+    """Return a report as plain data, with what its matter adds: a curve's length and series, a sweep's trials."""
+    made: dict[str, Any] = {"title": report.title, "source": report.source, "run": report.run}
+    made |= _plain_curve(report.matter) if isinstance(report.matter, Curve) else {"diverged": False}
+    made |= {
+        "primary": report.primary,
+        "findings": [plain_finding(finding) for finding in report.findings],
+        "passed": list(report.passed),
+        "skipped": dict(report.skipped),
+        "notes": list(report.notes),
+    }
+    if report.inconclusive is not None:
+        made["inconclusive"] = report.inconclusive
+    if isinstance(report.matter, Trials):
+        made |= _plain_trials(report.matter)
+    return made
+
+
+def plain_finding(finding: Finding) -> dict[str, Any]:
+    """Return a finding as plain data."""
+    evidence = finding.evidence
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "confidence": finite(evidence.confidence),
+        "summary": evidence.summary,
+        "facts": numbers(evidence.facts),
+        "span": None if evidence.span is None else [finite(end) for end in evidence.span],
+        "causes": list(finding.causes),
+        "confirm": list(finding.confirm),
+        "remedies": list(finding.remedies),
+        "see": f"lossdoc explain {finding.name}",
+    }
+
+
+def numbers(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return named values as plain numbers, texts and None."""
+    return {name: finite(value) for name, value in facts.items()}
+
+
+def finite(value: Any) -> Any:
+    """Return a number as int or float, None in the place of NaN and infinity; texts and booleans pass."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if isinstance(value, int) else number
+
+
+def _plain_curve(curve: Curve) -> dict[str, Any]:
+    return {
+        "length": len(curve.train),
+        "axis": curve.context.axis,
+        "diverged": curve.diverged,
+        "series": {"train": curve.train.name, "validation": None if curve.val is None else curve.val.name},
+    }
+
+
+def _plain_trials(trials: Trials) -> dict[str, Any]:
+    rows = [
+        {
+            "params": numbers(trial.point.params),
+            "seed": trial.point.seed,
+            "loss": finite(trial.loss),
+            "metric": finite(trial.metric),
+            "pattern": trial.pattern,
+            "diverged": trial.diverged_at is not None,
+            "diverged_at": trial.diverged_at,
+        }
+        for trial in trials.trials
+    ]
+    best = trials.best
+    return {
+        "diverged": any(row["diverged"] for row in rows),
+        "trials": rows,
+        "best": None if best is None else {"params": numbers(best.point.params), "at_edge": list(trials.at_edge)},
+    }

@@ -1,0 +1,35 @@
+"""Workflow commands that GitHub Actions shows as annotations."""
+
+from __future__ import annotations
+
+from lossdoc.findings import Severity
+from lossdoc.format import Document, Format, Screen
+
+LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+
+
+def render(document: Document, _screen: Screen) -> str:
+    """Return one annotation a finding and a fault, and a plain line for each report with nothing found."""
+    lines = [_annotation("error", problem.message, problem.file, problem.line, problem.kind) for problem in document.errors]
+    for report in document.reports:
+        for finding in report.findings:
+            message = f"{finding.evidence.summary} (lossdoc explain {finding.name})"
+            lines.append(_annotation(LEVELS[finding.severity], message, report.source, None, finding.name))
+        if not report.findings:
+            lines.append(f"lossdoc {report.title}: {report.primary}")
+    return "".join(line + "\n" for line in lines)
+
+
+def _annotation(level: str, message: str, file: str | None, line: int | None, title: str) -> str:
+    parts = {"file": file, "line": None if line is None else str(line), "title": f"lossdoc {title}"}
+    known = ",".join(f"{name}={_escaped(value, in_property=True)}" for name, value in parts.items() if value)
+    return f"::{level} {known}::{_escaped(message)}"
+
+
+def _escaped(text: str, *, in_property: bool = False) -> str:
+    """Escape what the workflow syntax gives a meaning (GitHub's documentation, "Workflow commands")."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if in_property else text
+
+
+GITHUB = Format(render)

@@ -1,0 +1,15 @@
+"""One strict JSON document, for scripts."""
+
+from __future__ import annotations
+
+import json
+
+from lossdoc.format import Document, Format, Screen, plain
+
+
+def render(document: Document, _screen: Screen) -> str:
+    """Return the document as indented JSON; NaN and infinity are null."""
+    return json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+JSON = Format(render)

@@ -1,0 +1,38 @@
+"""Markdown, for pull requests and notebooks."""
+
+from __future__ import annotations
+
+from lossdoc.findings import Finding, Report
+from lossdoc.format import Document, Format, Screen
+
+
+def render(document: Document, _screen: Screen) -> str:
+    """Return a heading a report, a section a finding, and a table of a sweep's trials."""
+    parts = [f"# lossdoc {document.command}"]
+    parts += [f"- **error** {problem}" for problem in document.errors]
+    for report in document.reports:
+        parts += _report(report)
+    return "\n\n".join(parts) + "\n"
+
+
+def _report(report: Report) -> list[str]:
+    title = report.title if report.run is None else f"{report.title}, run {report.run}"
+    parts = [f"## {title}: {report.primary}", *report.notes]
+    if report.inconclusive is not None:
+        parts.append(f"Inconclusive: {report.inconclusive}.")
+    for finding in report.findings:
+        parts += _finding(finding)
+    parts.append(f"{len(report.passed)} rules passed, {len(report.skipped)} not judged.")
+    return parts
+
+
+def _finding(finding: Finding) -> list[str]:
+    parts = [f"### {finding.severity.value}: {finding.name} ({finding.code})", finding.evidence.summary]
+    if finding.causes:
+        parts.append("Likely causes:\n" + "\n".join(f"{n}. {cause}" for n, cause in enumerate(finding.causes, 1)))
+    if finding.remedies:
+        parts.append("Try:\n" + "\n".join(f"{n}. {remedy}" for n, remedy in enumerate(finding.remedies, 1)))
+    return parts
+
+
+MARKDOWN = Format(render)

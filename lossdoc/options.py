@@ -1,0 +1,109 @@
+"""The command line's options, grouped by who shares them, and the decorator that gives a command the groups it names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import typer
+
+Color = Literal["auto", "always", "never"]
+FailOn = Literal["error", "warning", "never"]
+Axis = Literal["step", "epoch"]
+Names = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Judge by this rule only; may be repeated, or names joined by commas."),
+]
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What every command that reports understands."""
+
+    format: Annotated[str, typer.Option(metavar="NAME", help="text, json, jsonl, github, junit, markdown or sarif.")] = (
+        "text"
+    )
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there, not to stdout.")] = None
+    fail_on: Annotated[FailOn, typer.Option(help="The least severity that makes the exit code 1.")] = "error"
+    select: Names = None
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Do not judge by this rule; may be repeated, or names joined by commas."),
+    ] = None
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The verdict only, and no progress.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="All that was looked at, and why something was not.")] = (
+        False
+    )
+    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False
+    color: Annotated[Color, typer.Option(help="Whether to color the text; auto: on a terminal.")] = "auto"
+
+
+@dataclass(frozen=True)
+class Model:
+    """What every command that examines a model understands."""
+
+    set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH=VALUE", help="Change one value of the file (optimizer.lr=0.01); may be repeated."),
+    ] = None
+    seed: Annotated[int | None, typer.Option(help="The seed, in place of the file's.")] = None
+
+
+@dataclass(frozen=True)
+class Log:
+    """What a user knows of a log beside its numbers."""
+
+    train: Annotated[str | None, typer.Option("--train", "--train-column", metavar="COLUMN", help="The training loss.")] = (
+        None
+    )
+    val: Annotated[str | None, typer.Option("--val", "--val-column", metavar="COLUMN", help="The validation loss.")] = None
+    step: Annotated[str | None, typer.Option("--step", "--step-column", metavar="COLUMN", help="The step or epoch.")] = None
+    run_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="What tells runs in one file apart.")] = None
+    run: Annotated[str | None, typer.Option(metavar="NAME", help="Diagnose only this run.")] = None
+    reader: Annotated[str | None, typer.Option(metavar="NAME", help="Read the file by this reader.")] = None
+    axis: Annotated[Axis | None, typer.Option(help="What the steps count.")] = None
+    classes: Annotated[int | None, typer.Option(min=2, help="The number of classes (or tokens).")] = None
+    loss: Annotated[str | None, typer.Option(metavar="NAME", help="The loss function, such as cross_entropy.")] = None
+    steps_per_epoch: Annotated[float | None, typer.Option(min=0, help="Steps in an epoch.")] = None
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Samples in a batch.")] = None
+    lr: Annotated[float | None, typer.Option(help="The learning rate.")] = None
+    n_train: Annotated[int | None, typer.Option(min=1, help="Training samples.")] = None
+    n_val: Annotated[int | None, typer.Option(min=1, help="Validation samples.")] = None
+
+
+def names_in(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names given by a repeated option, each of which may be several joined by commas."""
+    return tuple(name.strip() for part in given or () for name in part.split(",") if name.strip())
+
+
+def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of the groups that it takes: each field of such a dataclass becomes an option."""
+    hints = get_type_hints(command)
+    plain, groups = [], {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+        else:
+            annotation = get_type_hints(command, include_extras=True)[name]
+            plain.append(parameter.replace(annotation=annotation, kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def call(**given: Any) -> Any:
+        made = {name: group(**{one.name: given.pop(one.name) for one in fields(group)}) for name, group in groups.items()}
+        return command(**given, **made)
+
+    options = [option for group in groups.values() for option in _options(group)]
+    call.__signature__ = inspect.Signature([*plain, *options])  # type: ignore[attr-defined]
+    call.__annotations__ = {one.name: one.annotation for one in (*plain, *options)}
+    return call
+
+
+def _options(group: type[Any]) -> list[inspect.Parameter]:
+    """Return a dataclass's fields as keyword-only parameters."""
+    hints = get_type_hints(group, include_extras=True)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(one.name, kind, default=one.default, annotation=hints[one.name]) for one in fields(group)]

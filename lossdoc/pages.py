@@ -1,0 +1,73 @@
+"""The pages of `lossdoc explain`: of one rule, or the list of all."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from lossdoc.chart import draw
+from lossdoc.curve import Curve
+from lossdoc.errors import UserError, did_you_mean
+from lossdoc.rule import HEADINGS, Rule, checks, patterns
+
+WIDTH = 78
+
+
+def page(name: str, *, unicode: bool = True) -> str:
+    """Return the page of a pattern or a check: its docstring under its headings, its thresholds, an example's picture.
+
+    Raises:
+        UserError: when nothing has that name; the message lists what exists.
+    """
+    rule = _find(name)
+    parts = [f"{rule.name} ({rule.code}, {rule.severity.value})", "", *textwrap.wrap(rule.page.summary, WIDTH), ""]
+    parts += _picture(rule, unicode=unicode)
+    for heading in HEADINGS:
+        parts += [heading, *(_section(rule.page.sections[heading])), ""]
+    if rule.thresholds:
+        parts += ["Thresholds", *(f"  {name} = {value}" for name, value in rule.thresholds.items()), ""]
+    return "\n".join(parts)
+
+
+def contents() -> str:
+    """Return the list of all patterns and checks, each with its severity and its first sentence."""
+    parts = []
+    for title, folder in (("Patterns of loss curves", patterns), ("Checks on a model", checks)):
+        parts.append(title)
+        for rule in sorted(folder.all(), key=lambda one: one.code):
+            lead = f"  {rule.name:<29} {rule.severity.value:<8} "
+            first = rule.page.summary.split(". ")[0].rstrip(".")
+            parts += textwrap.wrap(lead + first, 110, subsequent_indent=" " * len(lead), break_on_hyphens=False)
+        parts.append("")
+    return "\n".join([*parts, "`lossdoc explain NAME` shows one of them.", ""])
+
+
+def _find(name: str) -> Rule[Any]:
+    for folder in (patterns, checks):
+        for known in folder.names():
+            if name == known or (name.upper() == folder.get(known).code):
+                return folder.get(known)
+    known_names = [*patterns.names(), *checks.names()]
+    hint = did_you_mean(name, known_names)
+    raise UserError.of(f"nothing is called '{name}'{hint}; `lossdoc explain` lists what there is", kind="unknown-name")
+
+
+def _picture(rule: Rule[Any], *, unicode: bool) -> list[str]:
+    """Return the first example on which the rule fires, drawn, with its span; nothing for a rule on models."""
+    if not rule.code.startswith("LC"):
+        return []
+    example = rule.fires_on[0]()
+    if not isinstance(example, Curve):
+        return []
+    evidence = rule.judge(example)
+    span = None if evidence is None else evidence.span
+    return [*("  " + line for line in draw(example, span, width=70, height=9, unicode=unicode)), ""]
+
+
+def _section(text: str) -> list[str]:
+    """Wrap a section's paragraphs and bullets."""
+    lines: list[str] = []
+    for block in text.replace("\n- ", "\n\n- ").split("\n\n"):
+        hang = "    " if block.startswith("- ") else "  "
+        lines += textwrap.wrap(" ".join(block.split()), WIDTH, initial_indent="  ", subsequent_indent=hang)
+    return lines

@@ -1,0 +1,45 @@
+"""What a layer is: it knows the shape that it makes of another, and the module that does it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from lossdoc.word import Own, Word
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Shape = tuple[int, ...]  # of one sample: without the batch
+
+
+class ShapeError(Exception):
+    """A layer cannot take what comes in; the text says what would have been right."""
+
+
+class Layer(Word):
+    """A layer: a word in the `layers` list."""
+
+    kind: ClassVar[str] = "a layer"
+
+    def shape(self, shape: Shape, classes: int | None) -> Shape:  # noqa: ARG002 - what the layers with units need
+        """Return the shape of one sample behind the layer.
+
+        Raises:
+            ShapeError: when the layer cannot take `shape`.
+        """
+        return shape
+
+    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:
+        """Return the modules that make up the layer for samples of `shape`, by name, in order."""
+        raise NotImplementedError
+
+
+class OwnLayer(Layer, Own):
+    """The user's own layer: a torch.nn.Module class, or a function that returns a module; it gets the `args` by name."""
+
+    word: ClassVar[str] = "call"
+
+
+def spoken(shape: Shape) -> str:
+    """Return a shape in words for a message."""
+    return "x".join(map(str, shape)) if shape else "a single number"

@@ -1,0 +1,111 @@
+"""Preprocessing of inputs: fitted on the training split only, then applied to every split with the same numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lossdoc.word import Meant, Number, Positive, Word, table
+
+Inputs = NDArray[Any]
+Per = Literal["feature", "channel", "all"]
+Numbers = Annotated[
+    tuple[Number, ...], Field(min_length=1, strict=False), Meant("a list of numbers, one per channel or feature")
+]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """(x − shift) / scale, with arrays that broadcast against one sample."""
+
+    shift: Inputs
+    scale: Inputs
+
+    def __call__(self, inputs: Inputs) -> Inputs:
+        """Return the inputs (n, ...) preprocessed, float32."""
+        return ((inputs - self.shift) / self.scale).astype(np.float32)
+
+
+class Preprocessing(Word):
+    """A step of preprocessing."""
+
+    kind: ClassVar[str] = "a step of preprocessing"
+
+    def fit(self, inputs: Inputs) -> Affine:
+        """Return the step with its numbers taken from the training inputs (n, ...).
+
+        Raises:
+            ValueError: when the step does not suit inputs of that shape.
+        """
+        raise NotImplementedError
+
+
+class Scale(Preprocessing):
+    """Divides by a number: pixels from 0–255 to 0–1."""
+
+    word: ClassVar[str] = "scale"
+    divide_by: Positive
+
+    def fit(self, inputs: Inputs) -> Affine:  # noqa: ARG002 - see Preprocessing
+        """Need nothing of the inputs."""
+        return Affine(np.zeros(()), np.asarray(self.divide_by))
+
+
+class Standardize(Preprocessing):
+    """To mean 0 and standard deviation 1, per feature, per channel or over all; a constant feature becomes 0."""
+
+    word: ClassVar[str] = "standardize"
+    shorthand: ClassVar[str | None] = "per"
+    per: Per = "feature"
+
+    def fit(self, inputs: Inputs) -> Affine:
+        """Take mean and deviation of the training inputs, in float64."""
+        axes = _axes(inputs, self.per)
+        deviation = inputs.std(axis=axes, keepdims=True, dtype=np.float64)[0]
+        mean = inputs.mean(axis=axes, keepdims=True, dtype=np.float64)[0]
+        # rounding alone leaves a constant of size m a deviation of some m·2⁻⁵²·√n: far below 1e-9·m
+        return Affine(mean, np.where(deviation > 1e-9 * np.abs(mean), deviation, 1.0))
+
+
+class Center(Preprocessing):
+    """Subtracts the mean, by default per channel: usual for images."""
+
+    word: ClassVar[str] = "center"
+    shorthand: ClassVar[str | None] = "per"
+    per: Per = "channel"
+
+    def fit(self, inputs: Inputs) -> Affine:
+        """Take the mean of the training inputs, in float64."""
+        return Affine(inputs.mean(axis=_axes(inputs, self.per), keepdims=True, dtype=np.float64)[0], np.ones(()))
+
+
+class Statistics(Preprocessing):
+    """Published numbers, one mean and one deviation per channel or feature: what a pretrained model was trained with."""
+
+    word: ClassVar[str] = "statistics"
+    mean: Numbers
+    std: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False), Meant("a list of numbers above 0")] = (1.0,)
+
+    def fit(self, inputs: Inputs) -> Affine:
+        """Take the numbers as they are, along the first dimension of a sample."""
+        return Affine(_along(self.mean, inputs, "mean"), _along(self.std, inputs, "std"))
+
+
+def _axes(inputs: Inputs, per: Per) -> tuple[int, ...]:
+    """Return the axes over which is averaged; axis 1 holds channels, or the features of flat samples."""
+    keep = {"feature": range(1, inputs.ndim), "channel": range(1, min(2, inputs.ndim)), "all": range(0)}[per]
+    return tuple(axis for axis in range(inputs.ndim) if axis not in keep)
+
+
+def _along(numbers: tuple[float, ...], inputs: Inputs, name: str) -> Inputs:
+    channels = inputs.shape[1] if inputs.ndim > 1 else 1
+    if len(numbers) not in (1, channels):
+        raise ValueError(f"'{name}' has {len(numbers)} numbers, the inputs have {channels} channels or features")
+    return np.asarray(numbers).reshape(-1, *[1] * (inputs.ndim - 2))
+
+
+PREPROCESSING = table(Scale, Standardize, Center, Statistics)

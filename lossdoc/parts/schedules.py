@@ -1,0 +1,119 @@
+"""Schedules: a factor on the learning rate at each step, by the step (from 0) and the total number of steps."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+from lossdoc.word import Count, NonNegative, Own, Positive, Word, table
+
+
+class ScheduleWord(Word):
+    """A schedule of the learning rate."""
+
+    kind: ClassVar[str] = "a schedule"
+
+
+class OwnSchedule(ScheduleWord, Own):
+    """The user's own schedule: f(step, total) -> factor."""
+
+    word: ClassVar[str] = "call"
+
+
+class Schedule(ScheduleWord):
+    """A schedule of lossdoc's own."""
+
+    def __call__(self, step: int, total: int) -> float:
+        """Return the factor on the learning rate."""
+        raise NotImplementedError
+
+
+class Constant(Schedule):
+    """The learning rate as it is."""
+
+    word: ClassVar[str] = "constant"
+
+    def __call__(self, step: int, total: int) -> float:  # noqa: ARG002 - see Schedule
+        """Return 1."""
+        return 1.0
+
+
+class Step(Schedule):
+    """Times `factor` after every `every` steps."""
+
+    word: ClassVar[str] = "step"
+    every: Count
+    factor: Positive = 0.1
+
+    def __call__(self, step: int, total: int) -> float:  # noqa: ARG002 - see Schedule
+        """Return factor^⌊step / every⌋."""
+        return float(self.factor ** (step // self.every))
+
+
+class Cosine(Schedule):
+    """Down half a cosine to `end` times the rate (Loshchilov and Hutter 2016)."""
+
+    word: ClassVar[str] = "cosine"
+    shorthand: ClassVar[str | None] = "end"
+    end: NonNegative = 0.0
+
+    def __call__(self, step: int, total: int) -> float:
+        """Return end + (1 − end)·(1 + cos(π·step / total)) / 2."""
+        return self.end + (1 - self.end) * (1 + math.cos(math.pi * _share(step, total))) / 2
+
+
+class Exponential(Schedule):
+    """Times the same number at every step, so that `end` times the rate is left at the last."""
+
+    word: ClassVar[str] = "exponential"
+    shorthand: ClassVar[str | None] = "end"
+    end: Positive = 0.01
+
+    def __call__(self, step: int, total: int) -> float:
+        """Return end^(step / total)."""
+        return float(self.end ** _share(step, total))
+
+
+class Warmup(Schedule):
+    """Up in a straight line over the first `steps` steps, from there on as `then` says (Goyal et al. 2017)."""
+
+    word: ClassVar[str] = "warmup"
+    shorthand: ClassVar[str | None] = "steps"
+    steps: Count
+    then: ScheduleWord = Constant()
+
+    def __call__(self, step: int, total: int) -> float:
+        """Return (step + 1) / steps while warming up."""
+        if step < self.steps:
+            return (step + 1) / self.steps
+        if not isinstance(self.then, Schedule):
+            raise TypeError(f"'{self.then.word}' cannot stand behind a warm-up")
+        return self.then(step - self.steps, total - self.steps)
+
+
+class Cyclic(Schedule):
+    """Up to `peak` times the rate and back within 2·`half` steps: the sudden rise gets out of saddle points (Smith 2015).
+
+    `triangular2` halves the rise with every cycle, `exp_range` multiplies it by `gamma` at every step.
+    """
+
+    word: ClassVar[str] = "cyclic"
+    half: Count
+    peak: Positive = 10.0
+    mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
+    gamma: Positive = 0.999
+
+    def __call__(self, step: int, total: int) -> float:  # noqa: ARG002 - see Schedule
+        """Return 1 at both ends of a cycle and `peak` in its middle."""
+        cycle, place = divmod(step, 2 * self.half)
+        rise = 1 - abs(place / self.half - 1)
+        damping = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**step}[self.mode]
+        return 1 + (self.peak - 1) * rise * damping
+
+
+def _share(step: int, total: int) -> float:
+    """Return how much of the training is over, 0 to 1."""
+    return min(step / max(total, 1), 1.0)
+
+
+SCHEDULES = table(Constant, Step, Cosine, Exponential, Warmup, Cyclic, OwnSchedule)

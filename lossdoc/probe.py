@@ -1,0 +1,273 @@
+"""Measuring a subject before training: shared by the checks; no model that is measured keeps a trace of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lossdoc.curve import Floats
+from lossdoc.errors import NotApplicable
+from lossdoc.subject import Batch, Split, Subject
+from lossdoc.train import Objective, State, Training, begin, call_model, gradients, seeded, start, unregularized
+
+SAMPLES = 1_000  # the sampling error of a mean of losses is then some 3 % of their spread
+SEEDS = 5  # enough for a standard error over seeds
+OUTPUTS = 2**22  # numbers kept per seed: 32 MiB as float64, reached by language models only
+IGNORED = -100  # torch's label for "leave this out of the loss"
+Labels = NDArray[np.int64]
+
+
+def untouched(subject: Subject) -> Subject:
+    """Return the subject with models that are copies: what is done to them never reaches a model the user keeps."""
+
+    def build(seed: int) -> nn.Module:
+        with seeded(seed):
+            return copy.deepcopy(subject.build(seed))
+
+    return replace(subject, build=build)
+
+
+def bare(subject: Subject) -> Subject:
+    """Return the subject with untouched models and with regularization and dropout at 0, their code left in place."""
+    return unregularized(untouched(subject))
+
+
+def take(subject: Subject, split: Split = "train", epoch: int = 0, samples: int = SAMPLES) -> list[Batch]:
+    """Return the first batches of a split, as many as hold `samples` samples.
+
+    Raises:
+        NotApplicable: when the split has no batches.
+    """
+    taken: list[Batch] = []
+    with seeded(subject.seed, epoch):
+        for batch in subject.batches(split, epoch):
+            taken.append(batch)
+            if sum(each.size for each in taken) >= samples:
+                break
+    if not taken:
+        raise NotApplicable(f"the {split} split has no batches")
+    return taken
+
+
+def outputs_of(model: nn.Module, batch: Batch, *, training: bool = True) -> Tensor:
+    """Return the model's outputs without leaving a trace in its buffers or its mode.
+
+    Raises:
+        NotApplicable: when the outputs are not one tensor.
+    """
+    with watched(model, training=training), torch.no_grad():
+        buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
+        outputs = _call(model, buffers, batch)
+    if not isinstance(outputs, Tensor):
+        raise NotApplicable(f"the model's outputs are a {type(outputs).__name__}, not a tensor")
+    return outputs
+
+
+def _call(model: nn.Module, buffers: Mapping[str, Tensor], batch: Batch) -> Any:
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, given: Batch) -> Any:
+            return call_model(self.model, given)
+
+    return functional_call(Called(), {f"model.{name}": tensor for name, tensor in buffers.items()}, (batch,))
+
+
+@contextmanager
+def watched(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put every module in training or evaluation mode for the block, and each back in its own afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        with seeded(0):
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+@dataclass(frozen=True)
+class Start:
+    """What one untrained network says: its loss (the mean over batches), its outputs and the targets, batch by batch."""
+
+    loss: float
+    outputs: tuple[Tensor, ...]
+    targets: tuple[Any, ...]
+
+
+def begin_with(subject: Subject, seed: int, batches: list[Batch]) -> Start:
+    """Measure one fresh network with regularization and dropout at 0, in training mode.
+
+    Raises:
+        NotApplicable: when the labels do not fit the outputs, so that the loss cannot be called, or these are no tensor.
+    """
+    plain = bare(subject)
+    objective = Objective(plain.build(seed), plain.loss, plain.recipe.penalties)
+    losses, outputs, kept = [], [], 0
+    with watched(objective, training=True), torch.no_grad():
+        for batch in batches:
+            must_fit(subject, outputs_of(objective.model, batch), batch.targets)
+            buffers = {name: tensor.clone() for name, tensor in objective.named_buffers()}
+            total, _, output = functional_call(objective, buffers, (batch,))
+            losses.append(float(total))
+            outputs.append(output)
+            kept += output.numel()
+            if kept >= OUTPUTS:
+                break
+    used = batches[: len(losses)]
+    weights = [batch.size for batch in used]
+    return Start(float(np.average(losses, weights=weights)), tuple(outputs), tuple(batch.targets for batch in used))
+
+
+def starts(subject: Subject, seeds: int = SEEDS) -> list[Start]:
+    """Measure fresh networks of several seeds on the same first samples."""
+    batches = take(subject)
+    return [begin_with(subject, subject.seed + seed, batches) for seed in range(seeds)]
+
+
+def one_start(subject: Subject) -> Start:
+    """Measure the fresh network of the subject's own seed on its first batch."""
+    return begin_with(subject, subject.seed, take(subject, samples=1))
+
+
+def must_fit(subject: Subject, outputs: Tensor, targets: Any) -> None:
+    """Refuse to call a loss that would only crash.
+
+    Raises:
+        NotApplicable: when labels name outputs that do not exist, or a loss of probabilities gets none.
+    """
+    rows = class_rows(outputs, targets)
+    if subject.loss.takes in ("logits", "log-probabilities", "scores") and rows is not None:
+        labels = targets[targets != IGNORED]
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < rows.shape[1]:
+            raise NotApplicable(
+                f"labels run from {int(labels.min())} to {int(labels.max())}, the model has {rows.shape[1]} outputs"
+            )
+    if subject.loss.takes == "probabilities" and not bool(((outputs >= 0) & (outputs <= 1)).all()):
+        raise NotApplicable("the loss takes probabilities, and the outputs are none")
+
+
+def class_rows(outputs: Tensor, targets: Any) -> Tensor | None:
+    """Return outputs for labels as (positions, n); None where the targets are not one label for each row of outputs.
+
+    Outputs are (B, n) or (B, T, n), or (B, n, T) where only that fits targets of shape (B, T).
+    """
+    if not isinstance(targets, Tensor) or targets.is_floating_point() or outputs.ndim != targets.ndim + 1:
+        return None
+    if outputs.shape[:-1] == targets.shape:
+        return outputs.reshape(-1, outputs.shape[-1])
+    if outputs.shape[:1] + outputs.shape[2:] == targets.shape:
+        return outputs.movedim(1, -1).reshape(-1, outputs.shape[1])
+    return None
+
+
+def scores_and_labels(seen: Start) -> tuple[Floats, Labels] | None:
+    """Return all class scores (N, n) and labels (N,), ignored labels left out; None where there are no such labels."""
+    rows = [class_rows(output, target) for output, target in zip(seen.outputs, seen.targets, strict=True)]
+    found = [row for row in rows if row is not None]
+    if not found or len(found) < len(rows):
+        return None
+    labels = torch.cat([target.reshape(-1) for target in seen.targets])
+    keep = labels != IGNORED
+    return torch.cat(found)[keep].double().numpy(), labels[keep].long().numpy()
+
+
+def values_and_targets(seen: Start) -> tuple[Floats, Floats] | None:
+    """Return outputs and targets as (N, K) each; None where their sizes differ."""
+    pairs = list(zip(seen.outputs, seen.targets, strict=True))
+    if any(not isinstance(target, Tensor) or target.numel() != output.numel() for output, target in pairs):
+        return None
+    outputs = torch.cat([output.reshape(len(output), -1) for output, _ in pairs])
+    targets = torch.cat([target.reshape(len(target), -1) for _, target in pairs])
+    return outputs.double().numpy(), targets.double().numpy()
+
+
+def gradient(subject: Subject, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Return the loss's gradient at the model's own parameters, by name; nothing for a parameter without influence."""
+    objective = Objective(model, subject.loss, subject.recipe.penalties)
+    with watched(objective, training=True):
+        state: State = start(objective, subject.recipe.optimizer)
+        found, _, _ = gradients(objective, state, batch)
+    return {name.removeprefix("model."): grad for name, grad in found.items()}
+
+
+def training_of(subject: Subject, seed: int) -> Training:
+    """Begin to train a copy of a fresh model as the subject is trained, with regularization and dropout at 0."""
+    return begin(bare(subject), seed)
+
+
+def parameters_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of the parameters that are to be learned, by name."""
+    return {name: tensor.detach().clone() for name, tensor in model.named_parameters() if tensor.requires_grad}
+
+
+def first_inputs(batches: list[Batch]) -> Tensor:
+    """Return the inputs of all samples as (N, ...).
+
+    Raises:
+        NotApplicable: when the inputs are not tensors of one shape.
+    """
+    inputs = [batch.inputs for batch in batches]
+    if not all(isinstance(each, Tensor) for each in inputs):
+        raise NotApplicable("the inputs are not one tensor")
+    if len({each.shape[1:] for each in inputs}) > 1:
+        raise NotApplicable("the inputs differ in shape from batch to batch")
+    return torch.cat(inputs)
+
+
+def real_inputs(batches: list[Batch]) -> Tensor:
+    """Return the inputs of all samples as (N, ...) of floating point; tokens and the like do not apply."""
+    inputs = first_inputs(batches)
+    if not inputs.is_floating_point():
+        raise NotApplicable("the inputs are whole numbers, such as tokens, not measurements")
+    return inputs
+
+
+def layer_outputs(model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], bool]) -> dict[str, Tensor]:
+    """Return the outputs of the wanted modules for a batch in training mode, by name, in the order in which they ran."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                seen.setdefault(name, output.detach().clone())
+
+        return hook
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if wanted(module)]
+    try:
+        outputs_of(model, batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """Return all batches as one."""
+    targets = [batch.targets for batch in batches]
+    return Batch(first_inputs(batches), torch.cat(targets) if isinstance(targets[0], Tensor) else targets)
+
+
+VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Permute", "ToCopy", "Select", "T", "Alias", "Unsafe")
+
+
+def last_function(model: nn.Module, batch: Batch) -> str:
+    """Return the name of the function that made the outputs, such as `Sigmoid`, seen through views; empty where unknown."""
+    with watched(model, training=True), torch.enable_grad():
+        buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
+        made_by = getattr(_call(model, buffers, batch), "grad_fn", None)
+    while made_by is not None and made_by.name().split("Backward")[0].startswith(VIEWS) and made_by.next_functions:
+        made_by = made_by.next_functions[0][0]
+    return "" if made_by is None else str(made_by.name()).split("Backward")[0]

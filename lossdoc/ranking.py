@@ -1,0 +1,145 @@
+"""What the trials of a sweep say together: how much each point learned, and where along an axis learning gets better."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lossdoc.errors import NotApplicable
+from lossdoc.subject import Trial, Trials
+
+RATE = "optimizer.lr"
+NEAR = math.sqrt(10)  # half a decade to either side: what lies within is the same rate as far as a sweep can tell
+CLEARLY = 0.5  # a rate is clearly worse if the trials near it learn less than half of what the best one does
+LEARNED = 0.1  # a sweep in which the best loss fell by less than a tenth of its first value has nothing to compare
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A point with the mean over its seeds of its last loss and of how far the loss fell; a diverged seed makes it infinite."""
+
+    trial: Trial
+    loss: float
+    fall: float
+
+
+def scored(trials: Trials) -> list[Scored]:
+    """Return every point once, in the order of their indexes."""
+    by_point: dict[int, list[Trial]] = {}
+    for trial in trials.trials:
+        by_point.setdefault(trial.point.index, []).append(trial)
+    return [_score(by_point[index]) for index in sorted(by_point)]
+
+
+def _score(of_point: Sequence[Trial]) -> Scored:
+    losses = [trial.loss if math.isfinite(trial.loss) else math.inf for trial in of_point]
+    first = [float(trial.curve.train.value[0]) for trial in of_point]
+    mean = sum(losses) / len(losses)
+    return Scored(of_point[0], mean, sum(first) / len(first) - mean)
+
+
+@dataclass(frozen=True)
+class RateGap:
+    """A configured learning rate near which trials learn much less than the best trial does at another rate."""
+
+    configured: float
+    best: float
+    near_fall: float
+    best_fall: float
+
+    @property
+    def too_low(self) -> bool:
+        """Whether the better rate is the higher one."""
+        return self.best > self.configured
+
+
+def rate_gap(trials: Trials) -> RateGap | None:
+    """Return how much worse the configured learning rate is than the best, None where it is not clearly worse.
+
+    All trials near the configured rate must be worse, whatever their other values: then it is the rate that is to blame.
+
+    Raises:
+        NotApplicable: when the learning rate was not swept around its configured value, or nothing was learned anywhere.
+    """
+    configured = trials.configured.get(RATE)
+    if configured is None or RATE not in trials.ranges:
+        raise NotApplicable("the learning rate was not swept, or is not known")
+    points = scored(trials)
+    best = max(points, key=lambda point: point.fall, default=None)
+    if best is None or not best.fall > LEARNED * abs(float(best.trial.curve.train.value[0])):
+        raise NotApplicable("no trial learned enough to be compared with")
+    rates = [(float(point.trial.point.params[RATE]), point.fall) for point in points]
+    near = [fall for rate, fall in rates if 1 / NEAR <= rate / configured <= NEAR]
+    if not near:
+        raise NotApplicable(f"no trial was near the configured learning rate {configured:g}")
+    better = float(best.trial.point.params[RATE])
+    if max(near) >= CLEARLY * best.fall or 1 / NEAR <= better / configured <= NEAR:
+        return None
+    return RateGap(configured, better, max(near), best.fall)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An axis along which learning gets better up to the very end of its range.
+
+    `gain` is what the outermost level learned more than the best one further in, as a share of it; `p` the probability that
+    losses without a trend along the axis would seem to fall as clearly toward that end.
+    """
+
+    path: str
+    low: float
+    high: float
+    upper: bool
+    gain: float
+    p: float
+
+
+def edges(trials: Trials) -> list[Edge]:
+    """Return the axes at whose end the best point lies, with how sure it is that more lies beyond."""
+    return [edge for path in trials.at_edge for edge in [_edge(trials, path)] if edge is not None]
+
+
+def _edge(trials: Trials, path: str) -> Edge | None:
+    points = scored(trials)
+    log = path in trials.log
+    values = [float(point.trial.point.params[path]) for point in points]
+    if log and min(values) <= 0:  # a configured 0 lies outside of every logarithmic range: there is no edge beside it
+        return None
+    best = max(range(len(points)), key=lambda index: points[index].fall)
+    upper = values[best] == max(values)
+    scale = [math.log(value) if log else value for value in values]
+    middle = (min(scale) + max(scale)) / 2
+    outer = [index for index, at in enumerate(scale) if (at >= middle) == upper or at == middle]
+    distance = [abs(scale[index] - scale[best]) for index in outer]
+    inner = max((points[index].fall for index in outer if scale[index] != scale[best]), default=-math.inf)
+    if not math.isfinite(inner) or points[best].fall <= 0:
+        return None
+    low, high = trials.ranges[path]
+    p = p_rising(distance, [points[index].loss for index in outer])
+    return Edge(path, low, high, upper, (points[best].fall - inner) / points[best].fall, p)
+
+
+def p_rising(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return the one-sided p of Kendall's rank test that y rises with x: exact up to seven pairs, by the normal limit beyond.
+
+    Ties count as neither rising nor falling; infinite values are ranked like any other. (M. Kendall, Biometrika 30, 1938)
+    """
+    seen = _concordance(x, y)
+    if len(x) <= 7:
+        all_orders = [_concordance(x, order) for order in itertools.permutations(y)]
+        return sum(each >= seen for each in all_orders) / len(all_orders)
+    ties = [[list(values).count(value) for value in set(values)] for values in (x, y)]
+    n = len(x)
+    v0, vx, vy = (sum(t * (t - 1) * (2 * t + 5) for t in groups) for groups in ([n], *ties))
+    pairs_x, pairs_y = (sum(t * (t - 1) for t in groups) for groups in ties)
+    triples_x, triples_y = (sum(t * (t - 1) * (t - 2) for t in groups) for groups in ties)
+    variance = (v0 - vx - vy) / 18 + pairs_x * pairs_y / (2 * n * (n - 1)) + triples_x * triples_y / (9 * n * (n - 1) * (n - 2))
+    return 0.5 * math.erfc((seen - 1) / math.sqrt(2 * variance)) if variance > 0 else 1.0
+
+
+def _concordance(x: Sequence[float], y: Sequence[float]) -> int:
+    """Return the number of pairs that rise together minus those that do not."""
+    pairs = itertools.combinations(zip(x, y, strict=True), 2)
+    return sum(((a > c) - (a < c)) * ((b > d) - (b < d)) for (a, b), (c, d) in pairs)

@@ -1,0 +1,256 @@
+"""Tables of numbers as text: comma, semicolon, tab, bar or blanks between the cells, with or without a header."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossdoc.curve import Column, Floats, Table
+from lossdoc.errors import UserError
+from lossdoc.reader import HEAD, Reader
+
+DELIMITERS = "\t;|,"  # a comma comes last: it may be the decimal sign in a table with another delimiter
+BLANK = frozenset(("", "-", "na", "n/a", "none", "null", "no log"))  # words for "not logged"
+BINARY = bytes(code for code in range(32) if code not in (9, 10, 12, 13, 27))  # what no text holds
+LOOK = 50  # lines looked at to find the delimiter
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table is written: its delimiter (" " for blanks), the names of its columns, the line of its first row from 1."""
+
+    delimiter: str
+    names: tuple[str, ...]
+    first: int
+    headless: bool
+
+
+def sniff(head: bytes) -> float:
+    """Tell how surely these first bytes are a table: all of one width, a number somewhere, and text throughout."""
+    text = _utf8(head)
+    if text is None:
+        return 0.0
+    lines = text.decode("utf-8", errors="replace").split("\n")
+    whole = lines[:-1] if len(head) >= HEAD and len(lines) > 1 else lines
+    rows = [line for _, line in _content(whole)][:LOOK]
+    if not rows or rows[0].lstrip()[:1] in "{[<":
+        return 0.0
+    delimiter = _delimiter(rows)
+    if delimiter is None:
+        lone = [_is_number(line) for line in rows[1:]]
+        return 0.3 if lone and all(lone) else 0.0
+    numbers = any(_is_number(cell) for row in rows[1:] for cell in _cells(row, delimiter))
+    return 0.6 if numbers or len(rows) == 1 else 0.0
+
+
+def read(data: bytes, source: str) -> list[Table]:
+    """Read a table; cells that are neither blank nor a number are counted, and told in the notes with the first of them."""
+    text = _utf8(data)
+    if text is None:
+        raise UserError.of("is no text but binary data", kind="unknown-format", file=source)
+    layout = _layout(text, source)
+    notes = ["the file has no header: its columns are called 1, 2, ... from the left"] if layout.headless else []
+    columns = _bulk(text, layout)
+    if columns is None:
+        columns, more = _cellwise(text, layout)
+        notes += more
+    if not columns or not len(columns[0].values):
+        raise UserError.of("holds a header and not one row below it", kind="no-rows", file=source)
+    names, more = _distinct(layout.names)
+    return [Table(source, dict(zip(names, columns, strict=True)), (*notes, *more))]
+
+
+def _utf8(data: bytes) -> bytes | None:
+    """Return the bytes as UTF-8 with bare LF line ends, None where they are no text."""
+    head = data[:HEAD]
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        data = data[: len(data) // 2 * 2].decode("utf-16", errors="replace").encode()
+    elif b"\0" in head and not head[1::2].strip(b"\0"):  # UTF-16 without its mark: every second byte of ASCII is 0
+        data = data[: len(data) // 2 * 2].decode("utf-16-le", errors="replace").encode()
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    if len(data[:HEAD].translate(None, BINARY)) != len(data[:HEAD]):
+        return None
+    if b"\r" in data:  # CR CR LF comes from a Windows text file written in text mode; a lone CR is an old line end
+        data = data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data
+
+
+def _content(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are neither blank nor a comment, with their numbers from 1."""
+    return ((number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    if '"' in line:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
+    return line.split() if delimiter == " " else [cell.strip() for cell in line.split(delimiter)]
+
+
+def _delimiter(rows: Sequence[str]) -> str | None:
+    """Return what separates the cells: it stands in the first line, and equally often in at least half of the others."""
+    bare = ["".join(row.split('"')[::2]) for row in rows]  # delimiters within quotes do not count
+    for each in DELIMITERS:
+        counts = [row.count(each) for row in bare]
+        alike = sum(count == counts[0] for count in counts[1:])
+        if counts[0] and 2 * alike >= len(counts) - 1:
+            return each
+    widths = [len(row.split()) for row in bare]
+    numbers = all(_is_number(cell) for row in rows[1:] for cell in row.split())
+    return " " if widths[0] > 1 and len(rows) > 1 and len(set(widths)) == 1 and numbers else None
+
+
+def _layout(text: bytes, source: str) -> Layout:
+    lines = text[:HEAD].decode("utf-8", errors="replace").split("\n")
+    rows = list(_content(lines))
+    if not rows:
+        raise UserError.of("holds comments only", kind="no-rows", file=source)
+    delimiter = _delimiter([line for _, line in rows[:LOOK]]) or ","
+    number, line = rows[0]
+    cells = _cells(line, delimiter)
+    if not all(_is_number(cell) for cell in cells):
+        return Layout(delimiter, tuple(cells), number + 1, headless=False)
+    above = lines[number - 2].lstrip("# ") if number > 1 else ""  # numpy.savetxt writes the header as a comment
+    named = _cells(above, delimiter) if above else []
+    if len(named) == len(cells):
+        return Layout(delimiter, tuple(named), number, headless=False)
+    return Layout(delimiter, tuple(str(place) for place in range(1, len(cells) + 1)), number, headless=True)
+
+
+def _distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Give every column a name of its own: an unnamed first one is the index of pandas, a repeated one gets a number."""
+    seen: dict[str, int] = {}
+    result, notes = [], []
+    for place, raw in enumerate(names, 1):
+        name = raw or ("index" if place == 1 else f"column {place}")
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            notes.append(f"several columns are called '{name}': the one in place {place} is '{name} ({seen[name]})' here")
+            name = f"{name} ({seen[name]})"
+        result.append(name)
+    return result, notes
+
+
+def _bulk(text: bytes, layout: Layout) -> list[Column] | None:
+    """Parse a table of nothing but numbers and empty cells at once; None where it holds anything else."""
+    start = 0
+    for _ in range(layout.first - 1):
+        start = text.find(b"\n", start) + 1
+        if not start:
+            return None
+    body = text[start:].rstrip(b"\n") + b"\n"
+    width, mark = len(layout.names), layout.delimiter.encode()
+    if mark == b" " or b'"' in body[:HEAD] or (mark != b"," and b"," in body):  # ";" and decimal commas
+        return None
+    raw = np.frombuffer(body, np.uint8)
+    newline = raw == 10
+    ends = np.flatnonzero(newline | (raw == mark[0]))
+    if len(ends) % width or not np.array_equal(newline[ends].reshape(-1, width).any(axis=0), np.arange(width) == width - 1):
+        return None
+    logged = np.diff(ends, prepend=-1) > 1
+    flat = b"," + body.replace(b"\n", b",").replace(mark, b",")
+    if not logged.all():
+        flat = flat.replace(b",,", b",nan,").replace(b",,", b",nan,")
+    values = _numbers(flat[1:-1])
+    if values is None or len(values) != len(logged):
+        return None
+    table, present = values.reshape(-1, width).T, logged.reshape(-1, width).T
+    return [Column(np.ascontiguousarray(each), np.ascontiguousarray(there)) for each, there in zip(table, present, strict=True)]
+
+
+def _numbers(flat: bytes) -> Floats | None:
+    """Parse numbers separated by commas, None where anything else stands between them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # numpy's way to say that it stopped before the end
+        try:
+            return np.fromstring(flat, sep=",")  # type: ignore[call-overload, no-any-return]  # bytes work, the stubs ask for str
+        except (DeprecationWarning, ValueError):
+            return None
+
+
+def _cellwise(text: bytes, layout: Layout) -> tuple[list[Column], list[str]]:
+    """Parse cell by cell whatever `_bulk` refuses."""
+    width, notes = len(layout.names), []
+    numbers: list[int] = []
+    rows: list[list[str]] = []
+    wide = short = 0
+    for number, cells in _rows(text.decode("utf-8", errors="replace"), layout):
+        if tuple(cells) == layout.names:  # a run that was appended with its header
+            notes.append(f"line {number} repeats the header")
+            continue
+        wide += len(cells) > width
+        short += len(cells) < width
+        numbers.append(number)
+        rows.append((cells + [""] * width)[:width])
+    if wide:
+        notes.append(f"{wide} rows have more cells than the header; what is too much is left out")
+    if short:
+        notes.append(f"{short} rows have fewer cells than the header; the last is line {numbers[-1]}; what lacks counts as blank")
+    columns = [_column(list(cells), comma=layout.delimiter != ",") for cells in zip(*rows, strict=True)]
+    for name, column in zip(layout.names, columns, strict=True):
+        notes += _unreadable(name, column, numbers)
+    return columns, notes
+
+
+def _rows(text: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows with the numbers of their lines."""
+    lines = text.split("\n")
+    if '"' in text:  # a cell in quotes may hold delimiters
+        body = csv.reader(io.StringIO("\n".join(lines[layout.first - 1 :])), delimiter=layout.delimiter, skipinitialspace=True)
+        for cells in body:
+            if any(cells) and not cells[0].lstrip().startswith("#"):
+                yield body.line_num + layout.first - 1, [cell.strip() for cell in cells]
+        return
+    for number, line in _content(lines):
+        if number >= layout.first:
+            yield number, _cells(line, layout.delimiter)
+
+
+def _column(cells: list[str], *, comma: bool) -> Column:
+    """Make a column of its cells; `comma` says that a decimal comma is possible, which all fractions must then use."""
+    comma = comma and any("," in cell for cell in cells) and not any("." in cell for cell in cells)
+    values = np.full(len(cells), np.nan)
+    logged = np.zeros(len(cells), np.bool_)
+    unreadable = 0
+    for place, cell in enumerate(cells):
+        if cell.lower() in BLANK:
+            continue
+        number = _number(cell.replace(",", ".") if comma else cell)
+        if number is None:
+            unreadable += 1
+        else:
+            values[place], logged[place] = number, True
+    return Column(values, logged, tuple(cells) if unreadable else None, unreadable)
+
+
+def _number(cell: str) -> float | None:
+    """Return the number that a cell is, a percentage as a fraction, None where it is none."""
+    try:
+        if cell.endswith("%"):
+            return float(cell[:-1]) / 100
+        return float(cell) if "_" not in cell else None
+    except ValueError:
+        return math.nan if cell.lower() in {"-nan", "nan(ind)", "-nan(ind)"} else None
+
+
+def _is_number(cell: str) -> bool:
+    text = cell.strip().strip('"')
+    return text.lower() in BLANK or _number(text.replace(",", ".", 1)) is not None
+
+
+def _unreadable(name: str, column: Column, lines: Sequence[int]) -> list[str]:
+    """Tell of the cells that are no numbers in a column that also holds numbers (a column of words is none that lacks them)."""
+    if column.labels is None or not column.logged.any():
+        return []
+    missing = ((line, cell) for line, cell, there in zip(lines, column.labels, column.logged, strict=True) if not there)
+    line, cell = next((line, cell) for line, cell in missing if cell.lower() not in BLANK)
+    many = f"{column.unreadable} cells of '{name}' are not numbers" if column.unreadable > 1 else f"1 cell of '{name}' is not a number"
+    return [f"{many} (first: line {line}: '{cell[:40]}') and left out"]
+
+
+reader = Reader((".csv", ".tsv", ".txt"), sniff, read)

@@ -1,0 +1,53 @@
+"""One point after another, in this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lossdoc import train
+from lossdoc.runner import Budget, Runner, Watch, Work
+from lossdoc.subject import Point, Subject, Trial
+
+
+def run(work: Work) -> Iterator[Trial]:
+    """Train the points in their order and yield each trial as it ends."""
+    for point in work.points:
+        yield run_point(work.make(point), point, work.budget, work.watch)
+
+
+def run_point(subject: Subject, point: Point, budget: Budget, watch: Watch) -> Trial:
+    """Train one point from its seed until the budget is spent, the loss is no longer finite, or the watch says stop."""
+    log = train.Log(subject)
+    with train.seeded(point.seed):
+        training = train.begin(subject, point.seed)
+    feed = train.epochs_of(subject, point.seed)
+    for tick in train.run(subject, training, feed, seed=point.seed, steps=budget.steps, epochs=budget.epochs):
+        log.add(tick)
+        if watch(point, tick):
+            break
+    _validate_the_end(subject, training, log)
+    return trial_of(point, log)
+
+
+def _validate_the_end(subject: Subject, training: train.Training, log: train.Log) -> None:
+    """Measure the validation split once more where the run ended inside an epoch."""
+    last = log.ticks[-1] if log.ticks else None
+    if last is not None and last.validation is None and not last.diverged and "validation" in subject.sizes:
+        log.ticks[-1] = replace(last, validation=train.evaluate(subject, training.model()))
+
+
+def trial_of(point: Point, log: train.Log) -> Trial:
+    """Return the trial of a run that has ended."""
+    curve = log.curve()
+    last = log.ticks[-1]
+    trial = Trial(point, curve, math.nan, math.nan, last.step if last.diverged else None)
+    if last.diverged:
+        return trial
+    if curve.val is None:
+        return replace(trial, loss=trial.train_loss, metric=trial.train_accuracy)
+    return replace(trial, loss=trial.val_loss, metric=trial.val_accuracy)
+
+
+SERIAL = Runner(run)

@@ -1,0 +1,28 @@
+"""Points drawn at random, each by its seed and index alone: a hundred distinct values of every axis for a hundred points."""
+
+from __future__ import annotations
+
+import random
+
+from lossdoc.search import Planned, Search, Space
+from lossdoc.subject import Point
+
+
+def start(space: Space, points: int, seed: int) -> Planned:
+    """Plan `points` random points; the first is the configured one, where that is known: it is what the others are held against.
+
+    Random points beat a grid where only some of the axes matter, since no two share a value (Bergstra & Bengio 2012).
+    """
+    drawn = [draw(space, seed, index) for index in range(points)]
+    if space.origin is not None and points > 0:
+        drawn[0] = Point(0, space.origin, seed)
+    return Planned(drawn)
+
+
+def draw(space: Space, seed: int, index: int) -> Point:
+    """Return the point of a seed and an index; every axis has a stream of its own, named by its path."""
+    params = {path: axis.at(random.Random(f"{seed}/{index}/{path}").random()) for path, axis in space.axes.items()}  # noqa: S311 - no secret
+    return Point(index, params, seed)
+
+
+RANDOM = Search(start)

@@ -1,0 +1,179 @@
+"""The blocks of model.yaml, from the top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr
+
+from lossdoc.datasets import Source
+from lossdoc.errors import Problem
+from lossdoc.parts.initializers import Initializer
+from lossdoc.parts.layer import Layer
+from lossdoc.parts.losses import CrossEntropy, LossWord
+from lossdoc.parts.optimizers import Adam, OptimizerWord
+from lossdoc.parts.preprocessing import Preprocessing
+from lossdoc.parts.regularizers import Regularization
+from lossdoc.parts.schedules import Constant, ScheduleWord
+from lossdoc.spec.document import Document
+from lossdoc.word import Block, Count, Index, Meant, NonNegative, Number, Own, Positive, Reference, Share, Text
+
+Arguments = Annotated[dict[str, Any], Meant("a mapping of arguments by name")]
+Names = Annotated[tuple[Text, ...], Field(strict=False), Meant("a list of names")]
+ANY_LR = 100.0  # how far on both sides of the configured rate a sweep looks by default
+
+
+class Split(Block):
+    """How the data are split: the share for validation, each class in proportion (`stratify`), drawn with `seed`."""
+
+    shorthand: ClassVar[str | None] = "validation"
+    validation: Share = 0.2
+    stratify: bool | None = None
+    seed: Index = 0
+
+
+class DataBlock(Block):
+    """Where the data come from, and how they are split, prepared and put into batches."""
+
+    shorthand: ClassVar[str | None] = "source"
+    source: Source
+    batch_size: Count = 32
+    shuffle: bool = True
+    drop_last: bool = False
+    split: Split = Split()
+    preprocess: tuple[Preprocessing, ...] = ()
+    classes: Annotated[int | None, Field(ge=2), Meant("a whole number of 2 or more")] = None
+
+
+class ModelBlock(Block):
+    """The model: a list of layers, or the user's own code that makes a torch.nn.Module."""
+
+    shorthand: ClassVar[str | None] = "layers"
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1), Meant("a list of at least one layer")] | None = None
+    init: Initializer | None = None
+    call: Reference | None = None
+    args: Arguments = Field(default_factory=dict)
+
+
+class Train(Block):
+    """How long a full run lasts, and the largest norm that a gradient may have."""
+
+    epochs: Count = 10
+    max_steps: Count | None = None
+    gradient_clip: Positive | None = None
+
+
+class Overfit(Block):
+    """The few samples that the model must be able to memorize."""
+
+    samples: Count = 64
+    batch_size: Count = 16
+    steps: Count | None = None
+
+
+class Range(Block):
+    """What a sweep varies: from `low` to `high` on a log or linear scale, or one of `values`."""
+
+    low: Number | None = None
+    high: Number | None = None
+    scale: Literal["log", "linear"] = "log"
+    values: Annotated[tuple[Any, ...], Field(min_length=1), Meant("a list of values")] | None = None
+
+    @classmethod
+    def expand(cls, data: Any) -> Any:
+        """Read [low, high]."""
+        if not isinstance(data, list):
+            return data
+        if len(data) != 2:
+            raise ValueError(f"got a list of {len(data)}; a range [low, high], or {{values: [...]}}, is meant")
+        return {"low": data[0], "high": data[1]}
+
+
+class Sweep(Block):
+    """Which values are tried for how long: by default the learning rate and L2, over few epochs."""
+
+    search: Literal["grid", "random"] = "random"
+    points: Count = 16
+    epochs: Count = 3
+    steps: Count | None = None
+    seeds: Count = 1
+    parameters: dict[str, Range] = Field(default_factory=dict)
+
+
+class InitialLoss(Block):
+    """What the first loss should be, for a loss that lossdoc does not know."""
+
+    shorthand: ClassVar[str | None] = "expected"
+    expected: NonNegative
+
+
+class Checks(Block):
+    """What is expected of the checks, and which are left out."""
+
+    initial_loss: Annotated[InitialLoss | None, Field(alias="initial-loss")] = None
+    ignore: Names = ()
+
+
+class Spec(Block):
+    """A model.yaml, complete with all defaults. `warnings` tell what is legal and odd."""
+
+    version: Annotated[int, Field(ge=1, le=1), Meant("1, the version of the language that this lossdoc reads")] = 1
+    name: Text = "model"
+    seed: Annotated[int, Field(ge=0, lt=2**63), Meant("a whole number of 0 or more")] = 0
+    python_path: Names | None = None
+    data: DataBlock
+    model: ModelBlock
+    loss: LossWord = CrossEntropy()
+    optimizer: OptimizerWord = Adam()
+    regularization: Regularization = Regularization()
+    schedule: ScheduleWord = Constant()
+    train: Train = Train()
+    step: Own | None = None
+    overfit: Overfit = Overfit()
+    sweep: Sweep = Sweep()
+    checks: Checks = Checks()
+
+    _document: Document = PrivateAttr(default_factory=lambda: Document("model.yaml"))
+    _warnings: tuple[Problem, ...] = PrivateAttr(())
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is legal and odd."""
+        return self._warnings
+
+    @property
+    def document(self) -> Document:
+        """The data as written, with the line and column of everything."""
+        return self._document
+
+    @property
+    def file(self) -> str:
+        """The file that it was read from."""
+        return self._document.file
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """What a sweep varies, by path: the file's own, else the learning rate and L2."""
+        lr = self.optimizer.lr
+        standard = {
+            "optimizer.lr": Range(low=lr / ANY_LR, high=lr * ANY_LR),
+            "regularization.l2": Range(low=1e-6, high=1e-2),
+        }
+        return self.sweep.parameters or standard
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole as plain data with all defaults; read again it gives the same."""
+        from lossdoc.spec.plain import plain
+
+        return dict(plain(self))
+
+    def with_values(self, values: Mapping[str, Any]) -> Spec:
+        """Return the same with other values at some paths.
+
+        Raises:
+            UserError: when a path does not exist or a value does not fit.
+        """
+        from lossdoc.spec.loading import changed
+
+        return changed(self, values)

@@ -1,0 +1,210 @@
+"""Plain data → typed blocks: every fault is collected, none is told twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from lossdoc.errors import Problem, did_you_mean
+from lossdoc.spec.document import Document, Path, told
+from lossdoc.spec.tables import ALIASES, TABLES, nested
+from lossdoc.word import Block, Meant, Word
+
+B = TypeVar("B", bound=Block)
+TYPE_KEYS = ("type", "name", "class", "_target_", "class_name", "class_path")  # how other tools name the word of a block
+
+
+def keys_of(cls: type[Block]) -> dict[str, FieldInfo]:
+    """Return the fields of a block by their keys in the file."""
+    return {info.alias or name: info for name, info in cls.model_fields.items()}
+
+
+def suggestion(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant."""
+    known = list(known)
+    plain = word.lower().replace("-", "_").replace(" ", "_")
+    for each in (plain, *ALIASES.get(plain, ())):
+        if each in known:
+            return each
+    near = did_you_mean(plain, known)
+    return near.split("'")[1] if near else None
+
+
+def unknown(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean ...? there are: ...`."""
+    known = list(known)
+    near = suggestion(word, known)
+    return f"{f'; did you mean {near!r}?' if near else ';'} there are: {', '.join(known)}"
+
+
+class Resolver:
+    """Makes blocks of a document's data and collects what is wrong with them in `problems`."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.problems: list[Problem] = []
+
+    def block(self, cls: type[B], data: Any, path: Path) -> B | None:
+        """Return the block that `data` describes, or None where something is wrong with it."""
+        written = data
+        try:
+            data = cls.expand(data)
+        except ValueError as bad:
+            self.fault(path, str(bad), "value")
+            return None
+        if cls.shorthand is not None and data is not written:
+            self.document.move(path, cls.shorthand)
+        data = {} if data is None and issubclass(cls, Word) else data
+        if not isinstance(data, dict):
+            self.fault(path, f"got {told(data)}; a mapping with {_keys(cls)} is meant", "type")
+            return None
+        told_already = self._unknown_keys(cls, data, path)
+        values = {}
+        for key, info in keys_of(cls).items():
+            if key in data:
+                before = len(self.problems)
+                value = self._value(info, data[key], (*path, key))
+                if len(self.problems) == before:
+                    values[key] = value
+                else:
+                    told_already.add(key)
+        return self._validated(cls, values, path, told_already)
+
+    def word(self, kind: type[Word], data: Any, path: Path) -> Word | None:
+        """Return the word that `data` names, with its arguments."""
+        words = TABLES[kind]
+        if isinstance(data, str):
+            return self._named(kind, data, None, path, path)
+        if not isinstance(data, dict):
+            self.fault(path, f"got {told(data)}; {kind.kind} is meant, as a word or as 'word: {{...}}'", "type")
+            return None
+        if "call" in data and "call" in words:
+            return self.block(words["call"], data, path)
+        if len(data) == 1:
+            ((name, arguments),) = data.items()
+            return self._named(kind, name, arguments, path, (*path, name))
+        self.fault(path, _not_one_key(kind, data, words), "block")
+        return None
+
+    def fault(self, path: Path, message: str, kind: str, *, key: bool = False) -> None:
+        """Note a problem."""
+        self.problems.append(self.document.problem(path, message, kind, key=key))
+
+    def _named(self, kind: type[Word], name: str, arguments: Any, at: Path, path: Path) -> Word | None:
+        words = TABLES[kind]
+        if name == "call":
+            self.fault(at, f"own code cannot stand here; there are: {', '.join(words)}", "unknown-word")
+            return None
+        if name not in words and ":" in name and "call" in words:
+            self.fault(at, f"got {name!r}; own code is written 'call: {name}'", "unknown-word")
+            return None
+        if name not in words:
+            self.fault(at, f"{name!r} is not {kind.kind}{unknown(name, words)}", "unknown-word")
+            return None
+        return self.block(words[name], arguments, path)
+
+    def _unknown_keys(self, cls: type[Block], data: Mapping[str, Any], path: Path) -> set[str]:
+        """Note the keys that do not exist, and return them with those that were probably meant."""
+        known = list(keys_of(cls))
+        strangers = [key for key in data if key not in known]
+        for key in strangers:
+            self.fault((*path, key), f"there is no key {key!r} here{unknown(key, known)}", "unknown-key", key=True)
+        return {each for key in strangers for each in (key, suggestion(key, known) or key)}
+
+    def _value(self, info: FieldInfo, data: Any, path: Path) -> Any:
+        """Return what a field is to be validated with: nested blocks made, lists as the tuples that hold them."""
+        found = nested(info.annotation)
+        if data is None or found is None:
+            return tuple(data) if isinstance(data, list) and _within(info.annotation, _is_tuple) else data
+        how, cls = found
+        make: Any = self.word if cls in TABLES else self.block
+        if how == "one":
+            return make(cls, data, path)
+        if how == "many" and isinstance(data, list):
+            return tuple(make(cls, each, (*path, place)) for place, each in enumerate(data))
+        if how == "named" and isinstance(data, dict):
+            return {key: make(cls, each, (*path, key)) for key, each in data.items()}
+        many = f"a list, each item {cls.kind}," if issubclass(cls, Word) else "a mapping"
+        self.fault(path, f"got {told(data)}; {many} is meant", "type")
+        return None
+
+    def _validated(self, cls: type[B], values: dict[str, Any], path: Path, told_already: set[str]) -> B | None:
+        try:
+            made = cls.model_validate(values)
+        except ValidationError as bad:
+            self._tell(cls, bad, path, told_already)
+            return None
+        return None if told_already else made
+
+    def _tell(self, cls: type[Block], bad: ValidationError, path: Path, told_already: set[str]) -> None:
+        """Note each fault once, and not what a nested fault or an unknown key has told already."""
+        infos, seen = keys_of(cls), set()
+        for error in bad.errors(include_url=False):
+            key = str(error["loc"][0])
+            at = (*path, *error["loc"][:2])
+            if at in seen or (error["type"] == "missing" and key in told_already):
+                continue
+            seen.add(at)
+            if error["type"] == "missing":
+                self.fault(path, f"the key {key!r} is missing: {meaning(infos[key])}", "missing-key", key=True)
+            else:
+                self.fault(at, f"got {told(error['input'])}; {meaning(infos[key], error['input'])} is meant", "value")
+
+
+def meaning(info: FieldInfo, got: Any = None) -> str:
+    """Return in words what a field wants; `got` is what came instead."""
+    meant = next((each.text for each in info.metadata if isinstance(each, Meant)), None) or _meant(info.annotation)
+    if meant is not None:
+        return meant
+    found = nested(info.annotation)
+    if found is not None:
+        return found[1].kind if issubclass(found[1], Word) else f"a mapping with {_keys(found[1])}"
+    choices = _choices(info.annotation)
+    if choices:
+        near = did_you_mean(got, choices) if isinstance(got, str) else ""
+        return f"one of {', '.join(choices)}{near.replace('; did', ' (did').replace('?', '?)')}"
+    return "true or false" if _within(info.annotation, lambda each: each is bool) else "a text"
+
+
+def _meant(annotation: Any) -> str | None:
+    for each in get_args(annotation):
+        text = each.text if isinstance(each, Meant) else _meant(each)
+        if text is not None:
+            return str(text)
+    return None
+
+
+def _choices(annotation: Any) -> list[str]:
+    if get_origin(annotation) is Literal:
+        return [str(each) for each in get_args(annotation)]
+    return [choice for each in get_args(annotation) for choice in _choices(each)]
+
+
+def _is_tuple(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple
+
+
+def _within(annotation: Any, test: Callable[[Any], bool]) -> bool:
+    return test(annotation) or any(_within(each, test) for each in get_args(annotation))
+
+
+def _keys(cls: type[Block]) -> str:
+    known = list(keys_of(cls))
+    return f"the key {known[0]!r}" if len(known) == 1 else f"the keys {', '.join(known)}"
+
+
+def _not_one_key(kind: type[Word], data: Mapping[str, Any], words: Mapping[str, type[Word]]) -> str:
+    """Say what is wrong with a mapping that should have been one word with its arguments."""
+    if not data:
+        return f"got an empty mapping; {kind.kind} is meant"
+    named = next((data[key] for key in TYPE_KEYS if isinstance(data.get(key), str)), None)
+    if named is not None:
+        return f"a block is written as its word with the arguments below it: '{suggestion(named, words) or named}: {{...}}'"
+    first, *others = data
+    message = f"got the keys {', '.join(data)}; {kind.kind} is a single word with its arguments below it"
+    if first in words and data[first] is None:
+        message += f": indent {', '.join(others)} further than {first}"
+    return message
