@@ -15,10 +15,39 @@ from lossdoc.errors import UserError, did_you_mean
 Indices = NDArray[np.intp]
 
 # The words that names are made of, from the best to the last choice. Names are split at anything but letters and digits.
-LOSS = ("loss", "losses", "nll", "xent", "logloss", "crossentropy", "cross", "bce", "ce", "mse", "cost", "objective", "criterion")
+LOSS = (
+    "loss",
+    "losses",
+    "nll",
+    "xent",
+    "logloss",
+    "crossentropy",
+    "cross",
+    "bce",
+    "ce",
+    "mse",
+    "cost",
+    "objective",
+    "criterion",
+)
 TRAIN = ("train", "training", "tr", "trn", "learn")
 VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing")
-STEP = ("step", "steps", "iteration", "iterations", "iter", "iters", "it", "update", "updates", "batch", "batches", "epoch", "epochs", "index")
+STEP = (
+    "step",
+    "steps",
+    "iteration",
+    "iterations",
+    "iter",
+    "iters",
+    "it",
+    "update",
+    "updates",
+    "batch",
+    "batches",
+    "epoch",
+    "epochs",
+    "index",
+)
 RUN = ("run", "runs", "seed", "trial", "replicate", "repetition")
 EPOCH = ("epoch", "epochs", "ep")
 COUNTER_FILLERS = ("global", "num", "n", "current", "trainer", "number", "train", "training", "total", "no")
@@ -73,7 +102,9 @@ def choose(
         train, val = val, None
     if train is None:
         has = ", ".join(f"'{name}'" for name in table.columns)
-        raise UserError.of(f"has no loss column; its columns are {has}: name one with --train COLUMN", kind="no-loss", file=table.source)
+        raise UserError.of(
+            f"has no loss column; its columns are {has}: name one with --train COLUMN", kind="no-loss", file=table.source
+        )
     for name in (train, val):
         if name is not None and not table.columns[name].logged.any():
             raise UserError.of(f"column '{name}' holds not one number", kind="no-numbers", file=table.source)
@@ -141,7 +172,9 @@ def _ranked(names: Sequence[str], side: Sequence[str], *, need: bool) -> list[tu
             continue
         loss = min(LOSS.index(word) for word in words if word in LOSS)
         extra = sum(word not in (*side, *LOSS, "epoch", "total", "mean", "avg") for word in words)
-        ranked.append(((not own, extra, loss, side.index(own[0]) if own else 0, "epoch" not in words and "step" in words), name))
+        ranked.append(
+            ((not own, extra, loss, side.index(own[0]) if own else 0, "epoch" not in words and "step" in words), name)
+        )
     return sorted(ranked, key=lambda item: item[0])
 
 
@@ -186,7 +219,9 @@ def _runs(table: Table, roles: Roles) -> Iterator[tuple[str | None, Indices]]:
         yield None, np.arange(len(table.columns[roles.train].values))
         return
     column = table.columns[roles.run]
-    labels = column.labels or tuple(f"{value:g}" if there else "" for value, there in zip(column.values, column.logged, strict=True))
+    labels = column.labels or tuple(
+        f"{value:g}" if there else "" for value, there in zip(column.values, column.logged, strict=True)
+    )
     rows: dict[str, list[int]] = {}
     current = "?"
     for place, label in enumerate(labels):
@@ -278,7 +313,11 @@ def _restarted(table: Table, roles: Roles, entries: Indices, steps: Floats) -> t
     if (np.diff(steps) >= 0).all():  # many rows an epoch
         return (entries, np.arange(1.0, len(entries) + 1)), f"'{roles.step}' repeats: rows are counted instead"
     loss = table.columns[roles.train].values
-    epochs = [table.columns[name].values for _, name in _counters(list(table.columns)) if {*_words(name)} & {*EPOCH} and name != roles.step]
+    epochs = [
+        table.columns[name].values
+        for _, name in _counters(list(table.columns))
+        if {*_words(name)} & {*EPOCH} and name != roles.step
+    ]
     parts = np.split(np.arange(len(entries)), np.flatnonzero(np.diff(steps) <= 0) + 1)
     kept, axis = entries[parts[0]], steps[parts[0]]
     joined = resumed = fresh = 0

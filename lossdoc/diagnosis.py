@@ -13,6 +13,7 @@ import numpy as np
 from lossdoc import columns, reader
 from lossdoc.curve import Context, Curve, Runs, Table
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
+from lossdoc.features import series
 from lossdoc.findings import Evidence, Report, Severity
 from lossdoc.rule import Rule, examine, patterns
 
@@ -148,7 +149,22 @@ def _reports(
 def _too_little(curve: Curve) -> str | None:
     """Say why nothing can be told of a curve, None where it can."""
     points = max(len(curve.train.finite), 0 if curve.val is None else len(curve.val.finite))
-    return f"{points} points are too few: no test can prove anything below {FEWEST}" if points < FEWEST else None
+    if points < FEWEST:
+        return f"{points} points are too few: no test can prove anything below {FEWEST}"
+    return _broken_log(curve)
+
+
+def _broken_log(curve: Curve) -> str | None:
+    """Say that the training loss is one number over and over while another series shows that the model learns."""
+    train = curve.train.finite.value
+    if len(train) < FEWEST or np.ptp(train) > 0 or curve.diverged:
+        return None
+    watched = [] if curve.val is None else [curve.val]
+    watched += [curve.others[name] for name in ("train_accuracy", "val_accuracy") if name in curve.others]
+    for each in watched:
+        if abs(series.kendall(series.blocks(each.finite.value, 20)).z) > 2.58:  # 1 %
+            return f"'{curve.train.name}' is {train[0]:.4g} throughout while '{each.name}' moves: a fault of the log, not of the run"
+    return None
 
 
 def _judged(rule: Rule[Any], judge: Callable[[Any], Evidence | None]) -> Rule[Any]:
@@ -182,6 +198,8 @@ def _voted(rule: Rule[Curve]) -> Rule[Any]:
         if 2 * len(seen) <= many:
             return None
         best = max(seen, key=lambda each: each.confidence)
-        return replace(best, summary=f"{len(seen)} of {many} runs: {best.summary}", facts={**best.facts, "runs": float(len(seen))})
+        return replace(
+            best, summary=f"{len(seen)} of {many} runs: {best.summary}", facts={**best.facts, "runs": float(len(seen))}
+        )
 
     return _judged(rule, judge)

@@ -39,12 +39,12 @@ class Split:
 def logsumexp(scores: Floats) -> Floats:
     """Return log sum exp over the last axis: (N, n) to (N,)."""
     top: Floats = scores.max(axis=-1)
-    return top + np.asarray(np.log(np.exp(scores - top[..., None]).sum(axis=-1)))
+    return np.asarray(top + np.log(np.exp(scores - top[..., None]).sum(axis=-1)))
 
 
 def softmax_cells(scores: Floats) -> Floats:
     """Return the cross-entropy of each sample for each label it might have: (N, n) to (N, n)."""
-    return logsumexp(scores)[:, None] - scores
+    return np.asarray(logsumexp(scores)[:, None] - scores)
 
 
 def nll_cells(scores: Floats) -> Floats:
@@ -122,14 +122,14 @@ def huber(residual: Floats, delta: float = 1.0) -> Floats:
 Shrink = Callable[[Floats, Mapping[str, float]], Floats]
 
 
-def _coupled_sgd(weights: Floats, hyper: Mapping[str, float]) -> Floats:
-    """At the first step momentum holds the gradient alone; Nesterov's form adds it once more, times the momentum."""
-    ahead = 1.0 + hyper.get("momentum", 0.0) if hyper.get("nesterov", 0.0) else 1.0
-    return weights * (1.0 - hyper["lr"] * hyper["weight_decay"] * ahead)
-
-
-def _decoupled(weights: Floats, hyper: Mapping[str, float]) -> Floats:
+def _proportional(weights: Floats, hyper: Mapping[str, float]) -> Floats:
+    """Gradient descent, at the first step momentum too; AdamW by design."""
     return weights * (1.0 - hyper["lr"] * hyper["weight_decay"])
+
+
+def _ahead(weights: Floats, hyper: Mapping[str, float]) -> Floats:
+    """Nesterov's form adds the first gradient once more, times the momentum."""
+    return weights * (1.0 - hyper["lr"] * hyper["weight_decay"] * (1.0 + hyper["momentum"]))
 
 
 def _coupled_adam(weights: Floats, hyper: Mapping[str, float]) -> Floats:
@@ -138,16 +138,35 @@ def _coupled_adam(weights: Floats, hyper: Mapping[str, float]) -> Floats:
     return weights - hyper["lr"] * grad / (np.abs(grad) + hyper["eps"])
 
 
-def _coupled_adagrad(weights: Floats, hyper: Mapping[str, float]) -> Floats:
+def _by_squares(weights: Floats, hyper: Mapping[str, float]) -> Floats:
+    """Adagrad's first sum of squares is g²; RMSprop's first average is (1 − alpha)·g²."""
     grad = hyper["weight_decay"] * weights
-    total = np.square(grad) + hyper.get("initial_accumulator_value", 0.0)
-    return weights - hyper["lr"] * grad / (np.sqrt(total) + hyper["eps"])
+    size = np.sqrt(1.0 - hyper.get("alpha", 0.0)) * np.abs(grad) + hyper["eps"]
+    return np.asarray(weights - hyper["lr"] * grad / size)
 
 
 SHRINKS: Mapping[str, Shrink] = {
-    "sgd": _coupled_sgd,
-    "momentum": _coupled_sgd,
-    "adamw": _decoupled,
+    "gd": _proportional,
+    "sgd": _proportional,
+    "momentum": _proportional,
+    "nesterov": _ahead,
+    "adagrad": _by_squares,
+    "rmsprop": _by_squares,
     "adam": _coupled_adam,
-    "adagrad": _coupled_adagrad,
+    "adamw": _proportional,
 }
+
+
+def runs_of_labels(labels: Labels) -> tuple[float, float, float]:
+    """Return the number of runs of equal labels (N,), its mean over all orders, and its standard deviation over them.
+
+    Barton and David (1957), Multiple Runs; for two labels Wald and Wolfowitz (1940). A single label gives one run and the
+    deviation 0.
+    """
+    count = len(labels)
+    runs = 1.0 + float((labels[1:] != labels[:-1]).sum())
+    sizes = np.bincount(labels).astype(np.float64)
+    squares, cubes = float(np.square(sizes).sum()), float((sizes**3).sum())
+    mean = (count * (count + 1) - squares) / count
+    variance = (squares * (squares + count * (count + 1)) - 2 * count * cubes - count**3) / (count**2 * max(count - 1, 1))
+    return runs, mean, math.sqrt(max(variance, 0.0))

@@ -63,11 +63,13 @@ class Ledger:
         self._study.add_trial(self._frozen(trial))
 
     def _frozen(self, trial: Trial) -> Any:
-        from optuna.trial import TrialState, create_trial  # noqa: PLC0415 - only sweeps need it, and it is slow to import
+        from optuna.trial import TrialState, create_trial
 
         finite = trial.curve.train.finite
         values = {path: _storable(value) for path, value in trial.point.params.items()}
-        kinds = {path: kind for path, axis in self.space.axes.items() for kind in [_distribution(axis, values.get(path))] if kind}
+        kinds = {
+            path: kind for path, axis in self.space.axes.items() for kind in [_distribution(axis, values.get(path))] if kind
+        }
         alive = trial.diverged_at is None and math.isfinite(trial.loss)
         return create_trial(
             state=TrialState.COMPLETE if alive else TrialState.PRUNED,
@@ -95,9 +97,9 @@ def plain(trial: Trial) -> dict[str, Any]:
 
 
 def _study(folder: Path, facts: Mapping[str, Any]) -> Study:
-    import optuna  # noqa: PLC0415 - only sweeps need it, and it is slow to import
-    from optuna.storages import JournalStorage  # noqa: PLC0415 - as above
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock  # noqa: PLC0415 - as above
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     path = str(folder / JOURNAL)
     before = optuna.logging.get_verbosity()
@@ -114,7 +116,7 @@ def _study(folder: Path, facts: Mapping[str, Any]) -> Study:
 
 def _distribution(axis: Any, value: Any) -> BaseDistribution | None:
     """Return Optuna's word for an axis; None where the value lies outside, as a configured 0 does on a logarithmic one."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution  # noqa: PLC0415 - only sweeps need it
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if isinstance(axis, Choices):
         return CategoricalDistribution([_storable(each) for each in axis.values])

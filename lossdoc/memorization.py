@@ -7,6 +7,9 @@ from typing import Literal
 
 from lossdoc.curve import Curve
 
+Ended = Literal["reached", "stalled", "diverged", "out of steps"]
+Measure = Literal["accuracy", "unexplained variance"]
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -19,7 +22,7 @@ class Attempt:
 
     lr: float
     curve: Curve
-    ended: Literal["reached", "stalled", "diverged", "out of steps"]
+    ended: Ended
     steps: int
     score: float
     evaluated: float
@@ -38,7 +41,7 @@ class Memorization:
     attempts: tuple[Attempt, ...]
     samples: int
     batch_size: int
-    measure: Literal["accuracy", "unexplained variance"] | None
+    measure: Measure | None
     goal: float
     best_accuracy: float = 1.0
     best_loss: float = 0.0

@@ -18,7 +18,7 @@ LEARNED = 0.1  # a sweep in which the best loss fell by less than a tenth of its
 
 @dataclass(frozen=True)
 class Scored:
-    """A point with the mean over its seeds of its last loss and of how far the loss fell; a diverged seed makes it infinite."""
+    """A point: the means over its seeds of the last loss and of how far it fell; a diverged seed makes both infinite."""
 
     trial: Trial
     loss: float
@@ -59,6 +59,8 @@ def rate_gap(trials: Trials) -> RateGap | None:
     """Return how much worse the configured learning rate is than the best, None where it is not clearly worse.
 
     All trials near the configured rate must be worse, whatever their other values: then it is the rate that is to blame.
+    Rate times steps bounds how far the weights can move, so that in a training which is longer than the trials a rate that
+    is lower by the same factor gets as far: up to there a rate counts as near, too.
 
     Raises:
         NotApplicable: when the learning rate was not swept around its configured value, or nothing was learned anywhere.
@@ -71,11 +73,12 @@ def rate_gap(trials: Trials) -> RateGap | None:
     if best is None or not best.fall > LEARNED * abs(float(best.trial.curve.train.value[0])):
         raise NotApplicable("no trial learned enough to be compared with")
     rates = [(float(point.trial.point.params[RATE]), point.fall) for point in points]
-    near = [fall for rate, fall in rates if 1 / NEAR <= rate / configured <= NEAR]
+    upper = NEAR * max(1.0, trials.shortened)
+    near = [fall for rate, fall in rates if 1 / NEAR <= rate / configured <= upper]
     if not near:
         raise NotApplicable(f"no trial was near the configured learning rate {configured:g}")
     better = float(best.trial.point.params[RATE])
-    if max(near) >= CLEARLY * best.fall or 1 / NEAR <= better / configured <= NEAR:
+    if max(near) >= CLEARLY * best.fall or 1 / NEAR <= better / configured <= upper:
         return None
     return RateGap(configured, better, max(near), best.fall)
 
@@ -122,7 +125,7 @@ def _edge(trials: Trials, path: str) -> Edge | None:
 
 
 def p_rising(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return the one-sided p of Kendall's rank test that y rises with x: exact up to seven pairs, by the normal limit beyond.
+    """Return the one-sided p of Kendall's rank test that y rises with x: exact up to seven pairs, else by the normal limit.
 
     Ties count as neither rising nor falling; infinite values are ranked like any other. (M. Kendall, Biometrika 30, 1938)
     """
@@ -135,7 +138,9 @@ def p_rising(x: Sequence[float], y: Sequence[float]) -> float:
     v0, vx, vy = (sum(t * (t - 1) * (2 * t + 5) for t in groups) for groups in ([n], *ties))
     pairs_x, pairs_y = (sum(t * (t - 1) for t in groups) for groups in ties)
     triples_x, triples_y = (sum(t * (t - 1) * (t - 2) for t in groups) for groups in ties)
-    variance = (v0 - vx - vy) / 18 + pairs_x * pairs_y / (2 * n * (n - 1)) + triples_x * triples_y / (9 * n * (n - 1) * (n - 2))
+    variance = (
+        (v0 - vx - vy) / 18 + pairs_x * pairs_y / (2 * n * (n - 1)) + triples_x * triples_y / (9 * n * (n - 1) * (n - 2))
+    )
     return 0.5 * math.erfc((seen - 1) / math.sqrt(2 * variance)) if variance > 0 else 1.0
 
 

@@ -100,5 +100,7 @@ def _tables(data: bytes, source: str, name: str | None) -> list[Table]:
     if chosen is None:
         what = "binary data" if b"\0" in data[:HEAD] else "text, but no table of numbers"
         known = ", ".join(readers.names())
-        raise UserError.of(f"is no log that can be read: it is {what}; lossdoc reads: {known}", kind="unknown-format", file=source)
+        raise UserError.of(
+            f"is no log that can be read: it is {what}; lossdoc reads: {known}", kind="unknown-format", file=source
+        )
     return chosen.read(data, source)

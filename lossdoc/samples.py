@@ -106,7 +106,7 @@ def split(batch: Batch, size: int, order: Tensor) -> list[Batch]:
 
     A batch of one has no deviation, which batch normalization divides by.
     """
-    parts = list(order.split(size))
+    parts = [order[at : at + size] for at in range(0, len(order), size)]
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return [Batch(take(batch.inputs, part), take(batch.targets, part)) for part in parts]

@@ -36,7 +36,8 @@ class Range:
             value = math.exp(math.log(self.low) + share * (math.log(self.high) - math.log(self.low)))
         else:
             value = self.low + share * (self.high - self.low)
-        return min(max(value, self.low), self.high)  # rounding may leave the range by its last digit
+        value = float(f"{value:.12g}")  # 1e-07 instead of 1.0000000000000001e-07
+        return min(max(value, self.low), self.high)  # the last digit may have left the range
 
     def share(self, value: float) -> float:
         """Return the share of the range that lies below a number; less than 0 or more than 1 outside of it."""
@@ -45,7 +46,7 @@ class Range:
         return (value - self.low) / (self.high - self.low)
 
     def levels(self, count: int, through: Any = None) -> list[float]:
-        """Return `count` numbers spread evenly over the range; the nearest of them is moved onto `through` if that is inside."""
+        """Return `count` numbers spread evenly over the range, the nearest moved onto `through` if that is inside."""
         shares = [(index + 0.5) / count if count == 1 else index / (count - 1) for index in range(count)]
         values = [self.at(share) for share in shares]
         if isinstance(through, (int, float)) and self.low <= through <= self.high:

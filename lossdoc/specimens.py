@@ -252,7 +252,7 @@ def plain_step(model: Any, batch: Any, optimizer: Any) -> Any:
 
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -264,7 +264,7 @@ def idle_step(model: Any, batch: Any, optimizer: Any) -> Any:
 
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     return loss.item()
 
@@ -275,7 +275,7 @@ def uphill_step(model: Any, batch: Any, optimizer: Any) -> Any:
 
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     (-loss).backward()
     optimizer.step()
     return loss.item()
@@ -286,7 +286,7 @@ def hoarding_step(model: Any, batch: Any, optimizer: Any) -> Any:
     from torch.nn.functional import cross_entropy
 
     inputs, targets = batch
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -300,7 +300,7 @@ def headless_step(model: Any, batch: Any, _optimizer: Any) -> Any:
     inputs, targets = batch
     own = optim.SGD(model[-1].parameters(), lr=0.1)
     own.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     own.step()
     return loss.item()
@@ -400,3 +400,99 @@ class Uphill(Sgd):
     def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:
         """Return the parameter after one step in the wrong direction."""
         return super().update(parameter, -gradient, slots, hyper, taken)
+
+
+def preceded_by(build: Callable[[int], nn.Module], layer: str, *arguments: Any) -> Callable[[int], nn.Module]:
+    """Return a maker whose models begin with one more module of torch.nn."""
+
+    def extend(model: Any) -> Any:
+        from torch import nn
+
+        return nn.Sequential(getattr(nn, layer)(*arguments), *model)
+
+    return changed(build, extend)
+
+
+def with_nan(values: Tensor) -> Tensor:
+    """Return the values with a NaN among them."""
+    values[7] = float("nan")
+    return values
+
+
+def first_constant(inputs: Tensor) -> Tensor:
+    """Return inputs whose first feature is always 1."""
+    inputs[:, 0] = 1.0
+    return inputs
+
+
+def every(step: int, values: Tensor) -> Tensor:
+    """Return 1 at every step-th place and 0 at the others, as many as there are values."""
+    import torch
+
+    return (torch.arange(len(values)) % step == 0).to(values.dtype)
+
+
+def partly_leaked(split: Split) -> tuple[Tensor, Tensor]:
+    """Return blobs of which 16 validation samples are in the training data as well."""
+    inputs, labels = blobs(split)
+    if split == "validation":
+        inputs[:16], labels[:16] = blobs("train")[0][:16], blobs("train")[1][:16]
+    return inputs, labels
+
+
+def shifted(build: Callable[[int], nn.Module], bias: float, units: int | None = None) -> Callable[[int], nn.Module]:
+    """Return a maker whose first layer's first `units` biases (all of them by default) are `bias`."""
+
+    def shift(model: Any) -> None:
+        model[0].bias[:units] = bias
+
+    return changed(build, shift)
+
+
+def cut_off_entropy(outputs: Any, targets: Any) -> Any:
+    """Return a cross-entropy that the gradient cannot pass."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(outputs.detach(), targets)
+
+
+def with_cut(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Return a maker whose models cut the gradient off before their last layer."""
+
+    def cut(model: Any) -> Any:
+        from torch import nn
+
+        class Detach(nn.Module):
+            def forward(self, inputs: Tensor) -> Tensor:
+                return inputs.detach()
+
+        return nn.Sequential(*model[:-1], Detach(), model[-1])
+
+    return changed(build, cut)
+
+
+def frozen(build: Callable[[int], nn.Module], count: int) -> Callable[[int], nn.Module]:
+    """Return a maker whose first `count` parameters are not to learn."""
+
+    def freeze(model: Any) -> None:
+        for parameter in list(model.parameters())[:count]:
+            parameter.requires_grad_(False)
+
+    return changed(build, freeze)
+
+
+def tidy_step(model: Any, batch: Any, optimizer: Any) -> Any:
+    """Train one step and clear the gradients at its end."""
+    loss = plain_step(model, batch, optimizer)
+    optimizer.zero_grad(set_to_none=False)
+    return loss
+
+
+def log_of_zero(outputs: Any, targets: Any) -> Any:
+    """Return a loss that takes the logarithm of 0."""
+    return -(0 * outputs[:, 0] * targets).log().mean()
+
+
+def root_at_zero(outputs: Any, targets: Any) -> Any:
+    """Return a finite loss whose gradient is not."""
+    return (0 * outputs[:, 0] * targets).sqrt().mean()

@@ -229,13 +229,15 @@ class Trials:
     """All trials of a sweep.
 
     `ranges` holds the range that was searched for each path as (low, high), NaN where it is a choice; `configured` the
-    values in model.yaml; `log` the paths whose range is logarithmic. `folder` is where the trials were written down.
+    values in model.yaml; `log` the paths whose range is logarithmic. `shortened` is by how much the trials were shorter than
+    the configured training, 1 where they were not. `folder` is where the trials were written down.
     """
 
     trials: tuple[Trial, ...]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     configured: Mapping[str, Any] = field(default_factory=dict)
     log: frozenset[str] = frozenset()
+    shortened: float = 1.0
     folder: str | None = None
 
     @property

@@ -38,7 +38,8 @@ class Plan:
     """What a sweep is to do: how a point becomes a subject, what is varied, for how long, by which search and runner.
 
     `points` is the largest number of points, each of which is trained once with every seed. `make` can be pickled. `name`
-    is that of the folder which the ledgers of this model's sweeps share.
+    is that of the folder which the ledgers of this model's sweeps share. `shortened` is by how much a trial is shorter than
+    the configured training, 1 where it is not.
     """
 
     make: Callable[[Point], Subject]
@@ -50,6 +51,7 @@ class Plan:
     runner: str = "serial"
     jobs: int | None = None
     name: str = "sweep"
+    shortened: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,17 @@ def default_space(subject: Subject) -> Space:
     return Space(axes, start)
 
 
+def shortened(subject: Subject, budget: Budget) -> float:
+    """Return by how much a budget is smaller than the configured training; 1 where it is not, or nobody knows."""
+    from lossdoc.train import planned_steps
+
+    whole = planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs)
+    short = planned_steps(subject, budget.steps, budget.epochs)
+    if whole == 0 or short == 0:  # the length of an epoch is not known
+        return max(1.0, subject.recipe.epochs / budget.epochs) if budget.epochs else 1.0
+    return max(1.0, whole / short)
+
+
 def configured(subject: Subject, paths: Iterable[str]) -> dict[str, Any]:
     """Return the configured values of those paths that the subject knows: hyperparameters and the L2 strength."""
     l2 = _l2(subject)
@@ -100,7 +113,7 @@ def _l2(subject: Subject) -> Penalty | None:
 
 def _dominating_l2(subject: Subject) -> float:
     """Return the coefficient c at which c/2 · ‖w‖² of a fresh model is as large as its loss on the first batch."""
-    from lossdoc import train  # noqa: PLC0415 - it imports torch, which a ranked table does not need
+    from lossdoc import train
 
     model = subject.build(subject.seed)
     batch = next(iter(subject.batches("train", subject.seed)))
@@ -195,6 +208,7 @@ def _trials(plan: Plan, ended: Sequence[Trial], folder: Path | None) -> Trials:
         {path: (axis.low, axis.high) if isinstance(axis, Range) else nowhere for path, axis in axes.items()},
         dict(plan.space.start),
         frozenset(path for path, axis in axes.items() if isinstance(axis, Range) and axis.log),
+        plan.shortened,
         None if folder is None else str(folder),
     )
 
@@ -202,7 +216,9 @@ def _trials(plan: Plan, ended: Sequence[Trial], folder: Path | None) -> Trials:
 def _facts(plan: Plan) -> dict[str, Any]:
     """Return how the points were chosen, as what a study can store."""
     ranges = {
-        path: {"low": axis.low, "high": axis.high, "log": axis.log} if isinstance(axis, Range) else list(map(str, axis.values))
+        path: {"low": axis.low, "high": axis.high, "log": axis.log}
+        if isinstance(axis, Range)
+        else list(map(str, axis.values))
         for path, axis in plan.space.axes.items()
     }
     budget = {"steps": plan.budget.steps, "epochs": plan.budget.epochs}
@@ -229,7 +245,7 @@ def _failure(trials: Trials) -> Iterator[Finding]:
 
 
 def _rate_too_high(trials: Trials) -> Iterator[Finding]:
-    """Yield that trials at the configured rate learn much less than at a lower one, on the page of the pattern of that name."""
+    """Yield that trials at the configured rate learn much less than at a lower one; its page is the pattern's."""
     try:
         gap = rate_gap(trials)
     except NotApplicable:
@@ -237,7 +253,7 @@ def _rate_too_high(trials: Trials) -> Iterator[Finding]:
     if gap is None or gap.too_low:
         return
     fell = f"falls by {gap.near_fall:.3g}" if math.isfinite(gap.near_fall) else "leaves the range of numbers"
-    summary = f"at the configured learning rate {gap.configured:g} the loss {fell}, at {gap.best:.2g} it falls by {gap.best_fall:.3g}"
+    summary = f"at the configured learning rate {gap.configured:g} the loss {fell}, at {gap.best:.2g} by {gap.best_fall:.3g}"
     facts = {"measured": gap.near_fall, "expected": gap.best_fall, "configured_lr": gap.configured, "best_lr": gap.best}
     remedy = f"set optimizer.lr to about {gap.best:.1g}"
     evidence = Evidence(summary, facts, confidence=0.9, severity=Severity.WARNING, remedies=(remedy,))

@@ -174,7 +174,8 @@ class OwnTraining:
             raise UserError.of(
                 f"step {self.own.word} returned {type(loss).__name__}; it must return the loss", kind="own-step"
             )
-        return Losses(float(loss), float(loss))
+        value = float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+        return Losses(value, value)
 
     def model(self) -> nn.Module:
         """Return the model as it is now; it is changed by later steps."""

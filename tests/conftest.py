@@ -41,7 +41,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def lossdoc(tmp_path: Path) -> Run:
     """Run the command line in a process of its own, as a user does, in an empty folder unless told."""
 
-    def run(*words: object, stdin: str | None = None, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: object, stdin: str | None = None, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
         return subprocess.run(
             [sys.executable, "-m", "lossdoc", *map(str, words)],

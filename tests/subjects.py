@@ -39,8 +39,9 @@ def mlp(inputs: int, outputs: int, hidden: int = 32, std: float | None = None) -
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
-            for parameter in model.parameters() if std is not None else ():
-                parameter.data.normal_(0, std) if parameter.ndim > 1 else parameter.data.zero_()
+            if std is not None:
+                for parameter in model.parameters():
+                    parameter.data.normal_(0, std) if parameter.ndim > 1 else parameter.data.zero_()
         return model
 
     return build
@@ -62,7 +63,7 @@ def subject(
         order = torch.arange(len(x))
         if split == "train" and shuffled:
             order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
-        for part in order.split(batch_size):
+        for part in (order[at : at + batch_size] for at in range(0, len(order), batch_size)):
             yield Batch(x[part], y[part])
 
     targets = pairs["train"][1]

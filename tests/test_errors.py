@@ -48,7 +48,9 @@ def test_the_tail_shows_the_users_frames_alone() -> None:
     assert "errors.py" not in tail.replace("test_errors.py", "")
 
 
-@pytest.mark.parametrize("passing", [UserError.of("u"), UserCodeError("w", ValueError()), NotApplicable("n"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "passing", [UserError.of("u"), UserCodeError("w", ValueError()), NotApplicable("n"), KeyboardInterrupt()]
+)
 def test_what_is_not_a_fault_of_the_users_code_passes_unchanged(passing: BaseException) -> None:
     with pytest.raises(type(passing)) as caught, user_code("x"):
         raise passing

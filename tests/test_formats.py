@@ -37,12 +37,12 @@ def trial(index: int, lr: float, loss: float, died: int | None = None) -> Trial:
     return Trial(Point(index, {"optimizer.lr": lr, "regularization.l2": 1e-4}), curve, loss, 0.5, died, "healthy")
 
 
-TRIALS = Trials(
-    (trial(0, 1e-3, 0.5), trial(1, 1e-2, 0.25), trial(2, 10.0, math.nan, 4)), {"optimizer.lr": (1e-3, 10.0)}
-)
+TRIALS = Trials((trial(0, 1e-3, 0.5), trial(1, 1e-2, 0.25), trial(2, 10.0, math.nan, 4)), {"optimizer.lr": (1e-3, 10.0)})
 DOCUMENTS = {
     "finding": Document("diagnose", (Report("c.csv", "c.csv", findings=(finding(Severity.ERROR),), matter=CURVE),)),
-    "healthy": Document("diagnose", (Report("c.csv", "c.csv", passed=("LC101",), skipped={"LC301": "no runs"}, matter=CURVE),)),
+    "healthy": Document(
+        "diagnose", (Report("c.csv", "c.csv", passed=("LC101",), skipped={"LC301": "no runs"}, matter=CURVE),)
+    ),
     "inconclusive": Document("diagnose", (Report("c.csv", inconclusive="5 points are too few", notes=("14 cells",)),)),
     "warning": Document("sanity", (Report("sanity", findings=(finding(Severity.WARNING, "large-logits", "LS302"),)),)),
     "sweep": Document("sweep", (Report("sweep", "m.yaml", matter=TRIALS),)),

@@ -33,7 +33,11 @@ def test_light_commands_need_nothing_heavy(words: list[str], tmp_path: Path) -> 
     (tmp_path / "m.yaml").write_text((PROJECT / "configs" / "digits-mlp.yaml").read_text())
     (tmp_path / "c.csv").write_text("step,train_loss\n" + "".join(f"{n},{0.9**n}\n" for n in range(60)))
     done = subprocess.run(
-        [sys.executable, "-c", BLOCK.format(heavy=HEAVY, words=words)], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-c", BLOCK.format(heavy=HEAVY, words=words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout or (tmp_path / "model.yaml").exists()
@@ -92,7 +96,8 @@ def test_mutes_have_no_cycle() -> None:
             del mutes[name]
 
 
-CONTRACT = """not-learning overfitting rising non-finite lr-too-high double-softmax underfitting run-to-run-variance slow-learning
+CONTRACT = """not-learning overfitting rising non-finite lr-too-high double-softmax underfitting run-to-run-variance
+slow-learning
 slow-start periodic noisy-validation spikes initial-loss-off validation-below-train""".split()
 
 

@@ -45,5 +45,7 @@ def test_a_foreign_member_must_be_of_the_kind(folder: Members[int]) -> None:
 
 
 def test_an_unknown_name_lists_what_there_is(folder: Members[int]) -> None:
-    with pytest.raises(UserError, match=r"'two-word'; did you mean 'two-words'\?; there are: many, two-words, foreign, text"):
+    with pytest.raises(
+        UserError, match=r"'two-word'; did you mean 'two-words'\?; there are: many, two-words, foreign, text"
+    ):
         folder.get("two-word")

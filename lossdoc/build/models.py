@@ -50,7 +50,7 @@ def _sequence(spec: Spec, own: OwnCode, shape: Shape, classes: int | None) -> nn
         modules.update({f"{name}_{place}": module for name, module in made.items()})
     meant = output_meant(spec.loss, shape, classes) if isinstance(spec.loss, BuiltinLoss) else None
     if meant is not None:
-        raise UserError(output_fault(spec.document, spec.loss.word, shape, meant))
+        raise UserError(output_fault(spec.document, len(spec.model.layers or ()), spec.loss.word, shape, meant))
     return nn.Sequential(modules)
 
 

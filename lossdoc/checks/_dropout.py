@@ -29,7 +29,9 @@ def dropouts(subject: Subject) -> Mapping[str, nn.Module]:
     model = probe.untouched(subject).build(subject.seed)
     found = {}
     for name, module in model.named_modules():
-        called = "dropout" in type(module).__name__.lower() and not isinstance(module, (nn.AlphaDropout, nn.FeatureAlphaDropout))
+        called = "dropout" in type(module).__name__.lower() and not isinstance(
+            module, (nn.AlphaDropout, nn.FeatureAlphaDropout)
+        )
         rate = getattr(module, "p", None)
         if called and isinstance(rate, float) and 0 < rate < 1:
             found[name] = module
@@ -79,5 +81,6 @@ def _ones(module: nn.Module) -> Tensor:
     import torch
     from torch import nn
 
-    dims = {nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}.get(type(module), 0)
+    kinds: dict[type[nn.Module], int] = {nn.Dropout1d: 1, nn.Dropout2d: 2, nn.Dropout3d: 3}
+    dims = kinds.get(type(module), 0)
     return torch.ones(1, UNITS, *([1] * dims))

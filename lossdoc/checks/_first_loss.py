@@ -17,8 +17,23 @@ from lossdoc.subject import Subject
 if TYPE_CHECKING:
     from lossdoc.probe import Start
 
-CLASS_LOSSES = ("cross_entropy", "nll", "multiclass_hinge")
+CLASS_LOSSES = ("cross_entropy", "nll", "multiclass_hinge", "multi_margin")
 VALUE_LOSSES = ("mse", "l1", "huber")
+FORETOLD = (*CLASS_LOSSES, "bce", *VALUE_LOSSES)
+OF_TORCH = {  # called as `torch.nn:CrossEntropyLoss` or `torch.nn.functional:cross_entropy`
+    "CrossEntropyLoss": "cross_entropy",
+    "cross_entropy": "cross_entropy",
+    "NLLLoss": "nll",
+    "nll_loss": "nll",
+    "BCEWithLogitsLoss": "bce",
+    "BCELoss": "bce",
+    "MultiMarginLoss": "multi_margin",
+    "MSELoss": "mse",
+    "mse_loss": "mse",
+    "L1Loss": "l1",
+    "HuberLoss": "huber",
+    "SmoothL1Loss": "huber",
+}
 SATURATED = math.log(99.0)  # a logit that far from the others: the softmax gives 99 %
 SURE = 5.0  # standard errors: one false alarm in 10^6, over all seeds and configurations together
 
@@ -84,6 +99,12 @@ def standard_error(values: Floats) -> float:
     return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
+def word_of(subject: Subject) -> str:
+    """Return the loss's word, for torch's own losses that of their like here; `multi_margin` is the hinge divided by n."""
+    word = subject.loss.word
+    return OF_TORCH.get(word.rpartition(":")[2], word) if word.startswith("torch.nn") else word
+
+
 def first_loss(subject: Subject) -> FirstLoss:
     """Measure the first loss over enough networks for the test in `initial-loss` to be able to decide.
 
@@ -92,7 +113,7 @@ def first_loss(subject: Subject) -> FirstLoss:
     """
     from lossdoc import probe
 
-    if subject.loss.word not in (*CLASS_LOSSES, "bce", *VALUE_LOSSES):
+    if word_of(subject) not in FORETOLD:
         raise NotApplicable(f"lossdoc cannot foretell the first loss of {subject.loss.word}")
     seen = probe.starts(subject, networks_needed(subject))
     if not all(math.isfinite(start.loss) for start in seen):
@@ -109,17 +130,17 @@ def networks_needed(subject: Subject) -> int:
     Labels told perfectly lie n − 1 standard deviations from the mean of all codings of n classes, so S networks reach at
     most (n − 1)·sqrt(S) standard errors: with two classes or a plain value (n − 1 = 1) five networks would prove nothing.
     """
-    free = (subject.classes or 2) - 1 if subject.loss.word in CLASS_LOSSES else 1
+    free = (subject.classes or 2) - 1 if word_of(subject) in CLASS_LOSSES else 1
     return max(5, math.ceil(1.2 * (SURE / max(free, 1)) ** 2))
 
 
 def meaning(subject: Subject) -> str:
     """Return in words what the loss is with all outputs 0."""
-    if subject.loss.word in ("cross_entropy", "nll"):
+    if word_of(subject) in ("cross_entropy", "nll"):
         return f"log {subject.classes}" if subject.classes else "log n"
-    if subject.loss.word == "bce":
+    if word_of(subject) == "bce":
         return "log 2"
-    return "n − 1 margins" if subject.loss.word == "multiclass_hinge" else "the loss of always answering 0"
+    return "all margins missed" if word_of(subject) in CLASS_LOSSES else "the loss of always answering 0"
 
 
 def split_of(subject: Subject, start: Start) -> Split:
@@ -130,7 +151,7 @@ def split_of(subject: Subject, start: Start) -> Split:
     """
     from lossdoc import probe
 
-    word = subject.loss.word
+    word = word_of(subject)
     if word in CLASS_LOSSES:
         given = probe.scores_and_labels(start)
         if given is None or given[0].shape[1] < 2:
@@ -149,36 +170,38 @@ def split_of(subject: Subject, start: Start) -> Split:
 def residual_loss(subject: Subject) -> theory.Residual:
     """Return the loss of each residual for a loss of plain values."""
     delta = float(getattr(subject.loss, "delta", 1.0))
-    if subject.loss.word == "huber":
+    if word_of(subject) == "huber":
         return lambda residual: theory.huber(residual, delta)
-    return np.square if subject.loss.word == "mse" else np.abs
+    return np.square if word_of(subject) == "mse" else np.abs
 
 
 def zero_of(subject: Subject, classes: int) -> float:
     """Return the loss with all outputs equal for n classes."""
-    if subject.loss.word == "multiclass_hinge":
-        return float(getattr(subject.loss, "margin", 1.0)) * (classes - 1)
+    if word_of(subject) in ("multiclass_hinge", "multi_margin"):
+        whole = float(getattr(subject.loss, "margin", 1.0)) * (classes - 1)
+        return whole / classes if word_of(subject) == "multi_margin" else whole
     return math.log(classes)
 
 
 def cells(subject: Subject, scores: Floats) -> Floats:
     """Return the loss of every sample for every label it might have, (N, n), computed apart from the loss's own code."""
-    if subject.loss.word == "multiclass_hinge":
+    if word_of(subject) in ("multiclass_hinge", "multi_margin"):
         margin = float(getattr(subject.loss, "margin", 1.0))
-        return margin * theory.hinge_cells(scores / margin)
+        whole = np.asarray(margin * theory.hinge_cells(scores / margin))
+        return whole / scores.shape[1] if word_of(subject) == "multi_margin" else whole
     if subject.loss.takes == "logits":
         plain = theory.softmax_cells(scores)
     else:
         plain = -_log(scores) if subject.loss.takes == "probabilities" else -scores
     smoothing = float(getattr(subject.loss, "label_smoothing", 0.0))
-    return (1 - smoothing) * plain + smoothing * plain.mean(axis=1, keepdims=True)
+    return np.asarray((1 - smoothing) * plain + smoothing * plain.mean(axis=1, keepdims=True))
 
 
 def _shape(subject: Subject, start: Start) -> tuple[float, float]:
     """Return the spread of the outputs as logits, and the share of them that is sure to 99 %."""
     from lossdoc import probe
 
-    if subject.loss.word in CLASS_LOSSES:
+    if word_of(subject) in CLASS_LOSSES:
         given = probe.scores_and_labels(start)
         scores = np.zeros((1, 2)) if given is None else given[0]
         logits = _log(scores) if subject.loss.takes == "probabilities" else scores
@@ -186,7 +209,7 @@ def _shape(subject: Subject, start: Start) -> tuple[float, float]:
         return float((logits - logits.mean(axis=1, keepdims=True)).std()), float(sure)
     pair = probe.values_and_targets(start)
     outputs = np.zeros(1) if pair is None else pair[0]
-    if subject.loss.word != "bce":
+    if word_of(subject) != "bce":
         return float(np.sqrt(np.square(outputs).mean())), math.nan
     logits = outputs if subject.loss.takes == "logits" else _logit(outputs)
     return float(np.sqrt(np.square(logits).mean())), float((np.abs(logits) > SATURATED).mean())

@@ -53,7 +53,13 @@ def _norm(subject: Subject, penalty: Penalty) -> Evidence | None:
         if why is None:
             return None  # a coefficient too small to show in float32
         return Evidence(f"`{penalty.word}` has no effect: {why}", facts=facts)
-    verdict = f"falls by {-risen:.4g}" if risen < -tolerance else f"rises by {risen:.4g}" if risen > tolerance else "stays as it is"
+    verdict = (
+        f"falls by {-risen:.4g}"
+        if risen < -tolerance
+        else f"rises by {risen:.4g}"
+        if risen > tolerance
+        else "stays as it is"
+    )
     return Evidence(
         f"with `{penalty.word}` switched on the loss {verdict}; it must rise by {formula} = {predicted:.4g}",
         facts=facts,

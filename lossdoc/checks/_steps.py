@@ -28,15 +28,16 @@ class Track:
 
 def track(subject: Subject, steps: int, *, at_least: int = 1) -> Track:
     """Train a copy of a fresh model, regularization and dropout at 0, until a weight changes or `steps` are taken."""
-    from lossdoc import probe
+    from lossdoc import probe, train
 
     batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
     training = probe.training_of(subject, subject.seed)
-    _must_fit(subject, training.model(), batches)
+    for batch in batches:
+        probe.must_fit(subject, probe.outputs_of(training.model(), batch), batch.targets)
     before = probe.parameters_of(training.model())
     taken = 0
     now = Track(before, before, 0)
-    with probe.seeded(subject.seed, 0):
+    with train.seeded(subject.seed, 0):
         for taken in range(1, steps + 1):
             training.step(batches[(taken - 1) % len(batches)], 1.0, 0)
             now = Track(before, probe.parameters_of(training.model()), taken)
@@ -45,9 +46,10 @@ def track(subject: Subject, steps: int, *, at_least: int = 1) -> Track:
     return now
 
 
-def _must_fit(subject: Subject, model: object, batches: list[object]) -> None:
-    """Refuse to train where the loss would only crash."""
+def has_gradient(subject: Subject) -> bool:
+    """Tell whether the loss of the first batch depends on any weight at all."""
     from lossdoc import probe
 
-    for batch in batches:
-        probe.must_fit(subject, probe.outputs_of(model, batch), batch.targets)  # type: ignore[arg-type, attr-defined]
+    plain = probe.bare(subject)
+    slopes = probe.gradient(plain, plain.build(subject.seed), probe.take(subject, samples=1)[0])
+    return any(bool((slope != 0).any()) for slope in slopes.values())

@@ -27,7 +27,7 @@ def judge(subject: Subject, decay: float) -> Evidence | None:
     if shrink is None:
         due, wrong = -hyper["lr"] * decay * norm, not change < 0
     else:
-        wanted = shrink(before, {**hyper, "nesterov": float(word == "nesterov")})
+        wanted = shrink(before, hyper)
         due = float(np.linalg.norm(wanted)) - norm
         tolerance = SHARE * np.abs(wanted - before) + 4 * ULP * np.abs(before)
         wrong = bool((np.abs(after - wanted) > tolerance).any())
@@ -49,7 +49,9 @@ def _step_without_gradient(subject: Subject) -> tuple[Floats, Floats]:
     from lossdoc import probe
 
     optimizer, hyper = subject.recipe.optimizer, subject.recipe.hyper
-    weights = torch.cat([each.reshape(-1) for each in probe.parameters_of(probe.untouched(subject).build(subject.seed)).values()])
+    weights = torch.cat(
+        [each.reshape(-1) for each in probe.parameters_of(probe.untouched(subject).build(subject.seed)).values()]
+    )
     if subject.recipe.step is None:
         with torch.no_grad():
             after, _ = optimizer.update(weights, torch.zeros_like(weights), optimizer.slots(weights), hyper, 0)

@@ -69,7 +69,7 @@ def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: 
         - Karpathy (2019), A Recipe for Training Neural Networks: verify loss @ init
         - Hoeffding (1951), A Combinatorial Central Limit Theorem
     """
-    if subject.loss.word not in (*_first_loss.CLASS_LOSSES, "bce", *_first_loss.VALUE_LOSSES):
+    if _first_loss.word_of(subject) not in _first_loss.FORETOLD:
         return _against_the_users_word(subject, sure=sure, smallest=smallest)
     first = _first_loss.first_loss(subject)
     tolerance = max(sure * first.error, smallest * abs(first.expected))

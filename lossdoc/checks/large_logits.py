@@ -56,7 +56,7 @@ def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0,
         - Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks
     """
     first = _first_loss.first_loss(subject)
-    plain = subject.loss.word in _first_loss.VALUE_LOSSES
+    plain = _first_loss.word_of(subject) in _first_loss.VALUE_LOSSES
     error = _first_loss.standard_error(first.spreads)
     spread = float(first.spreads.mean())
     limit = math.sqrt(_second_moment(subject)) if plain else largest

@@ -49,8 +49,9 @@ def lr_too_low(trials: Trials) -> Evidence | None:
         networks are fine-tuned at low rates on purpose.
     Decided by:
         Every trial within half a decade of the configured rate lowers the loss by less than half of what the best trial
-        does, and the best one is more than half a decade above. In the overfit test: the samples are learned by heart at ten
-        times the configured rate and not at it.
+        does, and the best one is more than half a decade above. Where the trials are shorter than the configured training,
+        the half decade begins above the rate that moves the weights as far in so few steps. In the overfit test: the
+        samples are learned by heart at ten times the configured rate and not at it.
     Sources:
         - the study notes' gallery, figure 9 left: learning rate too small
         - Y. Bengio, Practical recommendations for gradient-based training of deep architectures, 2012, section 3.1

@@ -54,6 +54,8 @@ def no_update(subject: Subject, *, steps: int = 16) -> Evidence | None:
         raise NotApplicable("the model has no parameters to learn")
     if track.changed:
         return None
+    if not _steps.has_gradient(subject):
+        raise NotApplicable("the loss has no gradient to apply")
     lr = subject.recipe.hyper["lr"]
     count = sum(each.numel() for each in track.before.values())
     own = subject.recipe.step

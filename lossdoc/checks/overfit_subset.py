@@ -7,12 +7,12 @@ import math
 from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
-from lossdoc.memorization import Attempt, Memorization
+from lossdoc.memorization import Attempt, Ended, Memorization
 from lossdoc.rule import rule
 
 
 def _found(score: float, evaluated: float = 1.0, steps: int = 200) -> Memorization:
-    ended = "reached" if score == 1.0 else "stalled"
+    ended: Ended = "reached" if score == 1.0 else "stalled"
     curve = Curve(Series.of([2.3, 2.3 - 2 * score, 2.3 - 2.2 * score], [0, steps // 2, steps]))
     return Memorization((Attempt(0.01, curve, ended, steps, score, evaluated),), 64, 16, "accuracy", 1.0)
 
@@ -32,7 +32,7 @@ def overfit_subset(found: Memorization, *, agreement: float = 0.5) -> Evidence |
     Causes:
         - the gradient does not reach the weights, or is applied wrongly
         - inputs and targets do not belong together: shuffled apart, or cut differently
-        - the last layer or the loss cannot express the targets: wrong activation, wrong number of units, shapes that broadcast
+        - the last layer or the loss cannot express the targets: wrong activation, wrong number of units, broadcast
         - units are dead or saturated from the start
         - the model is too small to tell even these samples apart
     Confirm with:

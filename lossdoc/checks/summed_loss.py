@@ -22,7 +22,7 @@ from lossdoc.subject import Subject
         lambda: specimens.healthy(loss=OwnLoss(specimens.summed_entropy)),
     ),
     quiet_on=(specimens.healthy, specimens.regression, specimens.binary),
-    mutes=("initial-loss", "exploding-gradients"),
+    mutes=("initial-loss",),
 )
 def summed_loss(subject: Subject, *, midway: float = 1.5) -> Evidence | None:
     """The loss is summed over the batch where it should be averaged.

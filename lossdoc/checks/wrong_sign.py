@@ -80,7 +80,7 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
     """Return the cosine of a first step with the downhill direction for several networks, and the number of weights."""
     import torch
 
-    from lossdoc import probe
+    from lossdoc import probe, train
 
     plain = probe.bare(subject)
     found, weights = [], 0
@@ -92,7 +92,7 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
         probe.must_fit(subject, probe.outputs_of(model, batch), batch.targets)
         before = probe.parameters_of(model)
         slopes = probe.gradient(plain, model, batch)
-        with probe.seeded(subject.seed, trial):
+        with train.seeded(subject.seed, trial):
             training.step(batch, 1.0, 0)
         after = probe.parameters_of(training.model())
         if not slopes:
@@ -102,6 +102,8 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
         size = float(moved.norm() * downhill.norm())
         weights = len(moved)
         if not math.isfinite(size) or size == 0:
-            raise NotApplicable("the first step does not change the weights" if size == 0 else "the first step is not finite")
+            raise NotApplicable(
+                "the first step does not change the weights" if size == 0 else "the first step is not finite"
+            )
         found.append(float(moved @ downhill) / size)
     return found, weights

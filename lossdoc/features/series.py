@@ -104,14 +104,54 @@ def whiteness(values: Floats) -> tuple[float, float]:
     return between / within, f_tail(between / within, count - 1, count * (size - 1))
 
 
+def tail_bound(values: Floats) -> float:
+    """Return what hardly any of these deviations should exceed: twelve means of an exponential tail, 6e-6 a point.
+
+    The tail of a sample's log-likelihood is exponential at worst; its 95th percentile is 3.0 means, so four of it are twelve.
+    Below 100 points the 75th percentile (1.386 means) stands in, so that a quarter of the points may be outliers.
+    """
+    if len(values) < 100:
+        return 8.66 * float(np.quantile(values, 0.75))
+    return 4 * float(np.quantile(values, 0.95))
+
+
+def steady(values: Floats, *, p: float = 0.005, z: float = 2.58) -> bool:
+    """Tell whether values look like white noise around a constant: no trend (1 %), no drift of block means, no outliers."""
+    if len(values) == 0 or values.min() == values.max():
+        return True
+    above = values - np.median(values)
+    return abs(kendall(blocks(values, 20)).z) < z and whiteness(values)[1] > p and bool(above.max() <= tail_bound(above))
+
+
+def jaggedness(values: Floats) -> float:
+    """Return the mean absolute second difference: what a smooth curve has none of; the mean, for jitter has a long tail."""
+    return float(np.abs(second_differences(values)).mean()) if len(values) > 2 else 0.0
+
+
+def prominence(values: Floats, width: int) -> Floats:
+    """Return how far each value stands above both the median of the `width` values before it and of those after it.
+
+    Negative on a slope. Beyond the ends the first and the last value go on, so that these two stand above nothing.
+    """
+    padded = np.concatenate((np.full(width, values[0]), values, np.full(width, values[-1])))
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
+    return values - np.maximum(medians[: len(values)], medians[width + 1 :])
+
+
+def draw_up(values: Floats) -> float:
+    """Return the largest rise above the lowest value before it."""
+    return float((values - np.minimum.accumulate(values)).max()) if len(values) else 0.0
+
+
 def late_share(smooth: Floats, part: float) -> float:
     """Return which share of the way from the first to the last value is made in the last `part`; a straight line's is `part`.
 
-    NaN where there is no way down.
+    The turn and the end are medians of three. NaN where there is no way down.
     """
-    drop = float(smooth[0] - smooth[-1])
-    turn = smooth[min(len(smooth) - 1, round((len(smooth) - 1) * (1 - part)))]
-    return float(turn - smooth[-1]) / drop if drop > 0 else math.nan
+    at = min(len(smooth) - 1, round((len(smooth) - 1) * (1 - part)))
+    turn, end = float(np.median(smooth[max(0, at - 1) : at + 2])), float(np.median(smooth[-3:]))
+    drop = float(smooth[0]) - end
+    return (turn - end) / drop if drop > 0 else math.nan
 
 
 def first_below(smooth: Floats, level: float) -> float:

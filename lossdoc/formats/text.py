@@ -97,6 +97,8 @@ def _finding(finding: Finding, screen: Screen) -> RenderableType:
     sure = finding.evidence.confidence
     details = f"  {finding.severity.value} {finding.code}" + (f", {100 * sure:.0f} % sure" if math.isfinite(sure) else "")
     head = Text.assemble((f"{mark} {finding.name}", STYLES[finding.severity]), (details, "dim"))
+    if finding.severity is Severity.NOTE and screen.verbosity < 1:
+        return Group(head, Padding(Text(finding.evidence.summary), (0, 0, 1, 2)))
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=8, style="dim")
     grid.add_column(ratio=1)

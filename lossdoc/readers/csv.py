@@ -160,7 +160,9 @@ def _bulk(text: bytes, layout: Layout) -> list[Column] | None:
     if values is None or len(values) != len(logged):
         return None
     table, present = values.reshape(-1, width).T, logged.reshape(-1, width).T
-    return [Column(np.ascontiguousarray(each), np.ascontiguousarray(there)) for each, there in zip(table, present, strict=True)]
+    return [
+        Column(np.ascontiguousarray(each), np.ascontiguousarray(there)) for each, there in zip(table, present, strict=True)
+    ]
 
 
 def _numbers(flat: bytes) -> Floats | None:
@@ -190,7 +192,9 @@ def _cellwise(text: bytes, layout: Layout) -> tuple[list[Column], list[str]]:
     if wide:
         notes.append(f"{wide} rows have more cells than the header; what is too much is left out")
     if short:
-        notes.append(f"{short} rows have fewer cells than the header; the last is line {numbers[-1]}; what lacks counts as blank")
+        notes.append(
+            f"{short} rows have fewer cells than the header; the last is line {numbers[-1]}; what lacks counts as blank"
+        )
     columns = [_column(list(cells), comma=layout.delimiter != ",") for cells in zip(*rows, strict=True)]
     for name, column in zip(layout.names, columns, strict=True):
         notes += _unreadable(name, column, numbers)
@@ -201,7 +205,9 @@ def _rows(text: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows with the numbers of their lines."""
     lines = text.split("\n")
     if '"' in text:  # a cell in quotes may hold delimiters
-        body = csv.reader(io.StringIO("\n".join(lines[layout.first - 1 :])), delimiter=layout.delimiter, skipinitialspace=True)
+        body = csv.reader(
+            io.StringIO("\n".join(lines[layout.first - 1 :])), delimiter=layout.delimiter, skipinitialspace=True
+        )
         for cells in body:
             if any(cells) and not cells[0].lstrip().startswith("#"):
                 yield body.line_num + layout.first - 1, [cell.strip() for cell in cells]
@@ -249,7 +255,11 @@ def _unreadable(name: str, column: Column, lines: Sequence[int]) -> list[str]:
         return []
     missing = ((line, cell) for line, cell, there in zip(lines, column.labels, column.logged, strict=True) if not there)
     line, cell = next((line, cell) for line, cell in missing if cell.lower() not in BLANK)
-    many = f"{column.unreadable} cells of '{name}' are not numbers" if column.unreadable > 1 else f"1 cell of '{name}' is not a number"
+    many = (
+        f"{column.unreadable} cells of '{name}' are not numbers"
+        if column.unreadable > 1
+        else f"1 cell of '{name}' is not a number"
+    )
     return [f"{many} (first: line {line}: '{cell[:40]}') and left out"]
 
 

@@ -11,7 +11,7 @@ from lossdoc.subject import Point
 
 
 def start(space: Space, points: int, seed: int) -> Planned:
-    """Plan a full grid of at most `points` points; the first axes get the more levels where they cannot all have the same."""
+    """Plan a full grid of at most `points` points; the first axes get more levels where not all can have as many."""
     counts = level_counts(list(space.axes.values()), points)
     levels = [
         axis.levels(count, space.start.get(path)) for (path, axis), count in zip(space.axes.items(), counts, strict=True)

@@ -9,7 +9,7 @@ from lossdoc.subject import Point
 
 
 def start(space: Space, points: int, seed: int) -> Planned:
-    """Plan `points` random points; the first is the configured one, where that is known: it is what the others are held against.
+    """Plan `points` random points; the first is the configured one, where known: the others are held against it.
 
     Random points beat a grid where only some of the axes matter, since no two share a value (Bergstra & Bengio 2012).
     """

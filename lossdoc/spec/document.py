@@ -31,7 +31,7 @@ def scalar(text: str) -> Any:
         return WORDS[text]
     if INTEGER.fullmatch(text):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-    return float(text.replace(".inf", "inf").replace(".nan", "nan")) if FLOAT.fullmatch(text.lower()) else text
+    return float(text.lower().replace(".inf", "inf").replace(".nan", "nan")) if FLOAT.fullmatch(text) else text
 
 
 def dotted(path: Path) -> str:
@@ -60,8 +60,7 @@ class Document:
             at = path[:depth]
             if at in self.given:
                 return Problem(text, kind, file=self.given[at], warning=warning)
-            mark = self.keys.get(at) if key or depth < len(path) else None
-            mark = mark or self.values.get(at)
+            mark = (self.keys.get(at) if key and at == path else None) or self.values.get(at)
             if mark is not None:
                 return self.problem_at(mark, text, kind, warning=warning)
         return Problem(text, kind, file=self.file, warning=warning)
@@ -104,6 +103,8 @@ def parse(text: str, file: str) -> tuple[Document, list[Problem]]:
         )
     reading = _Reading(document)
     document.data = reading.plain(node, ())
+    if reading.broken:
+        raise UserError(*reading.problems)
     if not isinstance(document.data, dict):
         message = f"the file holds {told(document.data)}; a mapping with the keys data, model, ... is meant"
         raise UserError(document.problem((), message, "type"), *reading.problems)
@@ -116,12 +117,14 @@ def parse_value(text: str, file: str) -> Any:
     Raises:
         UserError: when it is no YAML.
     """
-    document = Document(file, tuple(text.splitlines()))
-    node = _compose(text, document)
-    reading = _Reading(document)
-    value = None if node is None else reading.plain(node, ())
-    if reading.problems:
-        raise UserError(*reading.problems)
+    reading = _Reading(Document(file))
+    try:
+        node = _compose(text, reading.document)
+        value = None if node is None else reading.plain(node, ())
+    except UserError as bad:
+        reading.problems += bad.problems
+    if reading.problems:  # their lines and columns are those of a single value: they say nothing
+        raise UserError(*(Problem(each.message, each.kind, file) for each in reading.problems))
     return value
 
 
@@ -165,6 +168,7 @@ class _Reading:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.problems: list[Problem] = []
+        self.broken = False  # whether there is something that cannot even be read as data
         self._open: set[int] = set()
         self._nodes = 0
 
@@ -179,7 +183,7 @@ class _Reading:
         if id(node) in self._open:
             return self._fault(path, "an alias that contains itself", "syntax")
         if node.tag not in PLAIN_TAGS:
-            return self._fault(path, f"the tag {node.tag!r} has no meaning here; write the plain value", "syntax")
+            return self._fault(path, f"the tag {_short(node.tag)} has no meaning here; write the plain value", "syntax")
         if isinstance(node, yaml.ScalarNode):
             return node.value if node.style else scalar(node.value)
         self._open.add(id(node))
@@ -194,11 +198,9 @@ class _Reading:
         seen: dict[str, Mark] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                self.problems.append(
-                    self.document.problem_at(
-                        _mark(key), f"{dotted(path)}: a key is a word, not a list or a mapping", "syntax"
-                    )
-                )
+                where = f"{dotted(path)}: " if path else ""
+                message = f"{where}a key is a word, not a list or a mapping"
+                self.problems.append(self.document.problem_at(_mark(key), message, "syntax"))
             elif key.value in seen:
                 message = f"{dotted((*path, key.value))}: given twice, first on line {seen[key.value][0]}; keep one of them"
                 self.problems.append(self.document.problem_at(_mark(key), message, "duplicate-key"))
@@ -207,7 +209,12 @@ class _Reading:
                 yield key.value, self.plain(value, (*path, key.value))
 
     def _fault(self, path: Path, message: str, kind: str) -> None:
+        self.broken = True
         self.problems.append(self.document.problem(path, message, kind))
+
+
+def _short(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def _mark(node: yaml.Node) -> Mark:

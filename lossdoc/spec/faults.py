@@ -27,11 +27,10 @@ def layer_fault(document: Document, place: int, word: str, shape: Shape, meant: 
     return document.problem(("model", "layers", place), f"{word} gets {spoken(shape)}; {meant} is meant", "shape")
 
 
-def output_fault(document: Document, loss: str, shape: Shape, meant: str) -> Problem:
-    """Make the problem of a model whose outputs its loss cannot take."""
-    return document.problem(
-        ("model",), f"the model puts out {spoken(shape)}; {meant} is meant, for {loss}", "shape", key=True
-    )
+def output_fault(document: Document, layers: int, loss: str, shape: Shape, meant: str) -> Problem:
+    """Make the problem of a model whose outputs its loss cannot take; it stands at the last of its layers."""
+    message = f"the model puts out {spoken(shape)}; {meant} is meant, for {loss}"
+    return document.problem(("model", "layers", layers - 1), message, "shape")
 
 
 def output_meant(loss: BuiltinLoss, shape: Shape, classes: int | None) -> str | None:
@@ -95,7 +94,7 @@ def _shapes(spec: Spec, document: Document) -> Iterator[Problem]:
             return
     meant = output_meant(spec.loss, shape, classes) if isinstance(spec.loss, BuiltinLoss) else None
     if meant is not None and not list(_loss(spec, document)):
-        yield output_fault(document, spec.loss.word, shape, meant)
+        yield output_fault(document, len(spec.model.layers), spec.loss.word, shape, meant)
 
 
 def _others(spec: Spec, document: Document) -> Iterator[Problem]:

@@ -13,8 +13,10 @@ from lossdoc.spec.document import Document, parse
 from lossdoc.spec.faults import faults
 from lossdoc.spec.models import Spec
 from lossdoc.spec.oddities import oddities
-from lossdoc.spec.overrides import assign, split
+from lossdoc.spec.overrides import PathError, assign, split
 from lossdoc.spec.resolve import Resolver
+
+Given = tuple[str, Any, str]  # a path, the value to put there, and how the user wrote both
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = (), seed: int | None = None) -> Spec:
@@ -23,7 +25,8 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = (), seed: int 
     Raises:
         UserError: with every fault of the file and of the overrides.
     """
-    return loads(_text(Path(path)), str(path), overrides, seed)
+    file = _file(Path(path))
+    return loads(_text(file), str(file), overrides, seed)
 
 
 def loads(text: str, file: str = "model.yaml", overrides: Sequence[str] = (), seed: int | None = None) -> Spec:
@@ -33,7 +36,7 @@ def loads(text: str, file: str = "model.yaml", overrides: Sequence[str] = (), se
         UserError: with every fault of the text and of the overrides.
     """
     document, problems = parse(text, file)
-    given = [(*split(each), f"--set {each}") for each in overrides]
+    given: list[Given] = [(*split(each), f"--set {each}") for each in overrides]
     if seed is not None:
         given.append(("seed", seed, f"--seed {seed}"))
     problems += _assigned(document, given)
@@ -47,27 +50,47 @@ def changed(spec: Spec, values: Mapping[str, Any]) -> Spec:
         UserError: when a path does not exist or a value does not fit.
     """
     document = spec.document.copy()
-    problems = _assigned(document, [(path, value, f"{path}={value}") for path, value in values.items()])
+    problems = _assigned(document, [(path, value, f"{path}={value}") for path, value in values.items()], rounding=True)
     return _resolved(document, problems, sweep=False)
 
 
-def _assigned(document: Document, given: Sequence[tuple[str, Any, str]]) -> list[Problem]:
-    return [bad for path, value, written in given if (bad := assign(document, Spec, path, value, written))]
+def _assigned(document: Document, given: Sequence[Given], *, rounding: bool = False) -> list[Problem]:
+    """Put values at their paths, and return the paths that lead nowhere."""
+    problems = []
+    for path, value, written in given:
+        try:
+            assign(document, Spec, path, value, written, rounding=rounding)
+        except PathError as bad:
+            problems.append(Problem(f"{path}: {bad}", "unknown-path", file=written))
+    return problems
 
 
 def _resolved(document: Document, problems: list[Problem], *, sweep: bool = True) -> Spec:
     resolver = Resolver(document)
     spec = resolver.block(Spec, document.data, ())
-    problems += resolver.problems
+    problems += [*resolver.problems, *(_astray(document) if sweep else ())]
     if spec is None or problems:
         raise UserError(*sorted(problems, key=_order))
     if "loss" not in spec.model_fields_set and spec.data.source.goal == "regression":
         spec = spec.model_copy(update={"loss": Mse()})
-    found = [*faults(spec, document), *(_swept(spec, document) if sweep else ())]
+    found = list(faults(spec, document)) or (_swept(spec, document) if sweep else [])
     if found:
         raise UserError(*sorted(found, key=_order))
     spec._document, spec._warnings = document, tuple(sorted(oddities(spec, document), key=_order))  # noqa: SLF001 - its maker
     return spec
+
+
+def _astray(document: Document) -> list[Problem]:
+    """Return the paths of the sweep that lead nowhere."""
+    data = document.data.get("sweep")
+    parameters = data.get("parameters") if isinstance(data, dict) else None
+    problems = []
+    for path in parameters if isinstance(parameters, dict) else ():
+        try:
+            assign(document.copy(), Spec, path, None, "")
+        except PathError as bad:
+            problems.append(document.problem(("sweep", "parameters", path), str(bad), "unknown-path", key=True))
+    return problems
 
 
 def _swept(spec: Spec, document: Document) -> list[Problem]:
@@ -76,23 +99,26 @@ def _swept(spec: Spec, document: Document) -> list[Problem]:
     for path, given in spec.sweep.parameters.items():
         for value in given.values if given.values is not None else (given.low, given.high):
             trial = document.copy()
-            wrong = _assigned(trial, [(path, value, "")])
+            assign(trial, Spec, path, value, "", rounding=True)
             resolver = Resolver(trial)
-            if not wrong and (made := resolver.block(Spec, trial.data, ())) is not None:
-                wrong = list(faults(made, trial))
-            wrong += resolver.problems
+            made = resolver.block(Spec, trial.data, ())
+            wrong = resolver.problems if made is None else list(faults(made, trial))
             if wrong:
                 problems.append(document.problem(("sweep", "parameters", path), wrong[0].message, wrong[0].kind, key=True))
                 break
     return problems
 
 
+def _file(path: Path) -> Path:
+    """Return the file that a path stands for: a folder stands for the model.yaml in it."""
+    if not path.is_dir():
+        return path
+    if not (path / "model.yaml").is_file():
+        raise UserError.of("is a folder without a model.yaml; `lossdoc init` writes one", kind="missing-file", file=path)
+    return path / "model.yaml"
+
+
 def _text(path: Path) -> str:
-    if path.is_dir():
-        inside = path / "model.yaml"
-        if not inside.is_file():
-            raise UserError.of("is a folder without a model.yaml; `lossdoc init` writes one", kind="missing-file", file=path)
-        path = inside
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

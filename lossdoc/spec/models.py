@@ -21,7 +21,6 @@ from lossdoc.word import Block, Count, Index, Meant, NonNegative, Number, Own, P
 
 Arguments = Annotated[dict[str, Any], Meant("a mapping of arguments by name")]
 Names = Annotated[tuple[Text, ...], Field(strict=False), Meant("a list of names")]
-ANY_LR = 100.0  # how far on both sides of the configured rate a sweep looks by default
 
 
 class Split(Block):
@@ -118,7 +117,7 @@ class Checks(Block):
 class Spec(Block):
     """A model.yaml, complete with all defaults. `warnings` tell what is legal and odd."""
 
-    version: Annotated[int, Field(ge=1, le=1), Meant("1, the version of the language that this lossdoc reads")] = 1
+    version: Annotated[int, Field(ge=1, le=1), Meant("1 (the version of this language)")] = 1
     name: Text = "model"
     seed: Annotated[int, Field(ge=0, lt=2**63), Meant("a whole number of 0 or more")] = 0
     python_path: Names | None = None
@@ -152,16 +151,6 @@ class Spec(Block):
         """The file that it was read from."""
         return self._document.file
 
-    @property
-    def ranges(self) -> Mapping[str, Range]:
-        """What a sweep varies, by path: the file's own, else the learning rate and L2."""
-        lr = self.optimizer.lr
-        standard = {
-            "optimizer.lr": Range(low=lr / ANY_LR, high=lr * ANY_LR),
-            "regularization.l2": Range(low=1e-6, high=1e-2),
-        }
-        return self.sweep.parameters or standard
-
     def resolved(self) -> dict[str, Any]:
         """Return the whole as plain data with all defaults; read again it gives the same."""
         from lossdoc.spec.plain import plain
@@ -169,7 +158,7 @@ class Spec(Block):
         return dict(plain(self))
 
     def with_values(self, values: Mapping[str, Any]) -> Spec:
-        """Return the same with other values at some paths.
+        """Return the same with other values at some paths; where a whole number is meant, numbers are rounded to one.
 
         Raises:
             UserError: when a path does not exist or a value does not fit.

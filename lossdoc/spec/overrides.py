@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
-from lossdoc.errors import Problem, UserError
+from lossdoc.errors import UserError
 from lossdoc.spec.document import Document, Path, parse_value
 from lossdoc.spec.plain import plain
-from lossdoc.spec.resolve import keys_of, unknown
+from lossdoc.spec.resolve import keys_of, unknown, whole
 from lossdoc.spec.tables import TABLES, nested
 from lossdoc.word import Block, Word
 
 Parts = tuple[str, ...]  # of a path, as written
+
+
+class Number(float):
+    """A number that may be rounded where only whole ones fit."""
 
 
 class PathError(Exception):
@@ -31,14 +36,15 @@ def split(override: str) -> tuple[str, Any]:
     return path.strip(), parse_value(text, f"--set {override}")
 
 
-def assign(document: Document, cls: type[Block], path: str, value: Any, written: str) -> Problem | None:
-    """Put a value at a path of the document's data; returns the problem where the path leads nowhere."""
-    try:
-        document.data, at = _in_block(cls, document.data, tuple(path.split(".")), value)
-    except PathError as bad:
-        return Problem(f"{path}: {bad}", "unknown-path", file=written)
+def assign(document: Document, cls: type[Block], path: str, value: Any, written: str, *, rounding: bool = False) -> None:
+    """Put a value at a path of the document's data; with `rounding`, as a whole number where only such fit.
+
+    Raises:
+        PathError: when the path leads nowhere.
+    """
+    placed = Number(value) if rounding and isinstance(value, float) else value
+    document.data, at = _in_block(cls, document.data, tuple(path.split(".")), placed)
     document.override(at, written)
-    return None
 
 
 def _in_block(cls: type[Block], data: Any, parts: Parts, value: Any) -> tuple[Any, Path]:
@@ -57,6 +63,8 @@ def _in_block(cls: type[Block], data: Any, parts: Parts, value: Any) -> tuple[An
     here = content.get(parts[0])
     if here is None and isinstance(info.default, Block):
         here = plain(info.default)
+    if len(parts) == 1 and isinstance(value, Number):
+        value = round(value) if whole(info.annotation) and math.isfinite(value) else float(value)
     changed, at = _in_field(nested(info.annotation), here, parts[1:], value)
     return {**content, parts[0]: changed}, (parts[0], *at)
 

@@ -22,22 +22,39 @@ def keys_of(cls: type[Block]) -> dict[str, FieldInfo]:
     return {info.alias or name: info for name, info in cls.model_fields.items()}
 
 
-def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant."""
+def suggestion(word: str, known: Iterable[str], *, near: bool = True) -> str | None:
+    """Return the known word that was probably meant: the same in another spelling, a known alias, or the nearest."""
     known = list(known)
     plain = word.lower().replace("-", "_").replace(" ", "_")
     for each in (plain, *ALIASES.get(plain, ())):
         if each in known:
             return each
-    near = did_you_mean(plain, known)
-    return near.split("'")[1] if near else None
+    nearest = did_you_mean(plain, known) if near else ""
+    return nearest.split("'")[1] if nearest else None
 
 
 def unknown(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean ...? there are: ...`."""
     known = list(known)
+    if not known:
+        return "; it has none"
     near = suggestion(word, known)
     return f"{f'; did you mean {near!r}?' if near else ';'} there are: {', '.join(known)}"
+
+
+def _below(word: str, cls: type[Block]) -> tuple[str, str] | None:
+    """Return the key below which a stranger belongs, and how it is said."""
+    for key, info in keys_of(cls).items():
+        found = nested(info.annotation)
+        if found is None or found[0] != "one":
+            continue
+        inner = type(info.default) if isinstance(info.default, Word) else found[1]
+        exact = suggestion(word, keys_of(inner), near=False)
+        if exact is not None:
+            return key, f"; did you mean '{key}.{exact}'? it stands below '{key}'"
+        if issubclass(found[1], Word) and word in TABLES.get(found[1], ()):
+            return key, f"; did you mean '{key}: {{{word}: ...}}'?"
+    return None
 
 
 class Resolver:
@@ -77,7 +94,7 @@ class Resolver:
         """Return the word that `data` names, with its arguments."""
         words = TABLES[kind]
         if isinstance(data, str):
-            return self._named(kind, data, None, path, path)
+            return self._named(kind, data, None, path, (*path, data))
         if not isinstance(data, dict):
             self.fault(path, f"got {told(data)}; {kind.kind} is meant, as a word or as 'word: {{...}}'", "type")
             return None
@@ -109,10 +126,13 @@ class Resolver:
     def _unknown_keys(self, cls: type[Block], data: Mapping[str, Any], path: Path) -> set[str]:
         """Note the keys that do not exist, and return them with those that were probably meant."""
         known = list(keys_of(cls))
-        strangers = [key for key in data if key not in known]
-        for key in strangers:
-            self.fault((*path, key), f"there is no key {key!r} here{unknown(key, known)}", "unknown-key", key=True)
-        return {each for key in strangers for each in (key, suggestion(key, known) or key)}
+        meant = set()
+        for key in (each for each in data if each not in known):
+            below = None if suggestion(key, known, near=False) else _below(key, cls)
+            said = below[1] if below else unknown(key, known)
+            self.fault((*path, key), f"there is no key {key!r} here{said}", "unknown-key", key=True)
+            meant |= {key, below[0] if below else suggestion(key, known) or key}
+        return meant
 
     def _value(self, info: FieldInfo, data: Any, path: Path) -> Any:
         """Return what a field is to be validated with: nested blocks made, lists as the tuples that hold them."""
@@ -167,6 +187,11 @@ def meaning(info: FieldInfo, got: Any = None) -> str:
         near = did_you_mean(got, choices) if isinstance(got, str) else ""
         return f"one of {', '.join(choices)}{near.replace('; did', ' (did').replace('?', '?)')}"
     return "true or false" if _within(info.annotation, lambda each: each is bool) else "a text"
+
+
+def whole(annotation: Any) -> bool:
+    """Tell whether a field takes whole numbers and no others."""
+    return _within(annotation, lambda each: each is int) and not _within(annotation, lambda each: each is float)
 
 
 def _meant(annotation: Any) -> str | None:

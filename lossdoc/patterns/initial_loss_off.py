@@ -1,0 +1,68 @@
+"""The pattern `initial-loss-off`."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from lossdoc.curve import Curve
+from lossdoc.errors import NotApplicable
+from lossdoc.features import series
+from lossdoc.features.shape import shape, sureness
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import batch_of_one, healthy, slow, wrong_first_loss
+
+
+@rule(
+    code="LC113",
+    severity=Severity.WARNING,
+    fires_on=(wrong_first_loss, partial(wrong_first_loss, seed=1)),
+    quiet_on=(healthy, slow, batch_of_one),
+)
+def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) -> Evidence | None:
+    """The very first loss is far from log n, the loss of a model that knows nothing.
+
+    Looks like:
+        The first point stands far above log n, for n classes, or far below it.
+
+    Causes:
+        - the last layer's weights are too large: the model starts out sure and wrong
+        - inputs are not scaled
+        - the loss is summed over the batch instead of averaged
+        - below: a pretrained model, or targets that leak into the inputs
+
+    Confirm with:
+        - lossdoc sanity model.yaml --select initial-loss
+        - lossdoc sanity model.yaml --select large-logits
+
+    Try:
+        - scale down the last layer's initial weights
+        - standardize the inputs
+        - average the loss over the batch
+
+    False alarms:
+        Losses that are not cross-entropy in nats, and logs whose first point is already an average of many steps.
+
+    Decided by:
+        The loss at step 0 or 1 differs from log n by more than a `factor`, and by `sigmas` of the noise of the first
+        tenth. A healthy He initialization begins at 1.4 times log n, so that a factor of two is beyond what a sound
+        initialization gives.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), training process, step 3
+    """
+    s = shape(curve)
+    classes = curve.context.classes
+    if classes is None or classes < 2:
+        raise NotApplicable("the number of classes is not known")
+    if s.by_epoch or s.x[0] > 1:
+        raise NotApplicable("the log does not begin with the first step")
+    level, first = math.log(classes), float(s.y[0])
+    noise = series.noise(s.y[: max(9, s.n // 10)])
+    ratio = max(first / level, level / first) if first > 0 else math.inf
+    if ratio <= factor or abs(first - level) <= sigmas * noise:
+        return None
+    facts = {"measured": first, "expected": level, "noise": noise}
+    summary = f"the first loss is {first:.4g}, a uniform guess over {classes} classes has {level:.4g}"
+    return Evidence(summary, facts, (float(s.x[0]), float(s.x[0])), min(0.8, sureness(ratio / factor)))

@@ -1,0 +1,71 @@
+"""The pattern `non-finite`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from lossdoc.curve import Curve, Series
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import blown_up, broken_off, healthy
+
+
+@rule(
+    code="LC101",
+    severity=Severity.ERROR,
+    fires_on=(broken_off, partial(broken_off, points=6)),
+    quiet_on=(healthy, blown_up),
+    mutes=("rising", "lr-too-high", "spikes"),
+)
+def non_finite(curve: Curve) -> Evidence | None:
+    """A loss left the range of the numbers a computer can hold: NaN or infinity was logged.
+
+    Looks like:
+        The curve breaks off (figure 10 of the notes, bottom left).
+
+    Causes:
+        - log of 0, a division by 0 or the root of 0: an epsilon is missing
+        - the learning rate is too high, so that weights or losses overflow
+        - a NaN or an infinity in the data
+        - half precision without loss scaling
+
+    Confirm with:
+        - lossdoc sanity model.yaml --select non-finite-data
+        - lossdoc sanity model.yaml --select epsilon
+
+    Try:
+        - put an epsilon inside every log, division and square root, or use the fused loss (log-softmax, BCE with logits)
+        - lower the learning rate tenfold, or warm it up
+        - clip the gradient's norm
+        - look at the first batch whose loss is not finite
+
+    False alarms:
+        A cell that is blank means "not logged" and is no fault; a column that is NaN wherever it was not evaluated counts
+        as blank. Some loggers write NaN for a skipped step.
+
+    Decided by:
+        A literal nan or inf in the training or the validation loss. There is nothing to estimate.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), figure 10
+        - Goodfellow, Bengio, Courville, Deep Learning, 2016, section 4.1 (overflow and underflow)
+    """
+    series = [curve.train] if curve.val is None else [curve.train, curve.val]
+    broken = [each for each in series if not np.isfinite(each.value).all()]
+    if not broken:
+        return None
+    first = min(broken, key=_breaks)
+    at = _breaks(first)
+    bad = ~np.isfinite(first.value)
+    what = "NaN" if np.isnan(first.value[bad][0]) else "infinite"
+    span = (at, float(first.step[-1]))
+    facts = {"first_step": at, "non_finite": float(bad.sum())}
+    return Evidence(f"'{first.name}' is {what} from step {at:g} on" if bad[int(np.argmax(bad)) :].all() else
+                    f"'{first.name}' is {what} at step {at:g}, and not finite {bad.sum()} times in all", facts, span, 1.0)  # fmt: skip
+
+
+def _breaks(series: Series) -> float:
+    """Return the first step whose value is not finite."""
+    return float(series.step[int(np.argmax(~np.isfinite(series.value)))])

@@ -1,0 +1,77 @@
+"""The pattern `not-learning`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lossdoc.curve import Curve
+from lossdoc.features.shape import Shape, shape
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import flat, healthy, overfit, slow
+
+
+@rule(
+    code="LC109",
+    severity=Severity.ERROR,
+    fires_on=(flat, partial(flat, seed=1, points=40)),
+    quiet_on=(healthy, slow, overfit),
+    mutes=("slow-learning", "slow-start", "underfitting"),
+)
+def not_learning(curve: Curve, *, stuck: float = 0.03, z: float = 2.58) -> Evidence | None:
+    """The loss stays where it began: nothing is learned at all.
+
+    Looks like:
+        A flat line with the noise of the batches (figure 8 of the notes, left).
+
+    Causes:
+        - the gradient is not applied to the weights: no optimizer step, or an optimizer that holds other parameters
+        - the graph is cut: detach, no_grad, or frozen parameters
+        - gradients are cleared between backward and step
+        - dead or saturated units, or a learning rate of 0
+
+    Confirm with:
+        - lossdoc sanity model.yaml --select no-update
+        - lossdoc sanity model.yaml --select not-in-optimizer
+        - lossdoc sanity model.yaml --select dead-relu
+
+    Try:
+        - apply it: optimizer.step() after backward(), on model.parameters()
+        - take out detach() and no_grad(), unfreeze the parameters
+        - raise the learning rate tenfold
+        - initialize anew: He for ReLU
+
+    False alarms:
+        A learner so slow that its descent hides in the noise; a run that starts from a converged model.
+
+    Decided by:
+        Fixed weights make the log exactly white noise, so that is what is tested, not the size of the change: no trend at
+        1 %, block means that vary as white noise does (F test at 0.5 %), no point beyond twelve means of an exponential
+        tail; and the same for validation. Or stuck at the loss of a uniform guess: start, end and validation within
+        `stuck` of log n, no late trend.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), figure 8, left
+        - Kendall, Rank Correlation Methods, 1970
+    """
+    s = shape(curve)
+    if s.flat:
+        span = float(s.y.max() - s.y.min())
+        summary = f"the training loss stays at {s.end:.4g}" + (
+            ": it does not move but for white noise" if span else " exactly"
+        )
+    elif _stuck(s, stuck, z):
+        summary = f"the training loss is stuck at {s.end:.4g}, the loss of a uniform guess"
+    else:
+        return None
+    facts = {"level": s.end, "noise": s.noise, "z": s.trend.z}
+    return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), 0.9 if s.n >= 30 else 0.75)
+
+
+def _stuck(s: Shape, within: float, z: float) -> bool:
+    """Tell whether start and end are at log n and validation did not fall either."""
+    if s.uniform is None:
+        return False
+    fell = 0.0 if s.val is None else float(s.val.value[0]) - s.val_end
+    near = max(abs(s.end / s.uniform - 1), abs(s.start / s.uniform - 1), fell / s.uniform) < within
+    return near and abs(s.late_trend.z) < z and abs(s.trend.tau) < 0.8

@@ -1,0 +1,92 @@
+"""The pattern `overfitting`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from lossdoc.curve import Curve
+from lossdoc.errors import NotApplicable
+from lossdoc.features import series
+from lossdoc.features.shape import shape, sureness
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import healthy, healthy_epochs, overfit, rough_validation
+
+
+@rule(
+    code="LC107",
+    severity=Severity.ERROR,
+    fires_on=(overfit, partial(overfit, seed=1, points=30)),
+    quiet_on=(healthy, healthy_epochs, rough_validation),
+    mutes=("underfitting", "not-learning", "slow-start", "slow-learning"),
+)
+def overfitting(
+    curve: Curve,
+    *,
+    of_range: float = 0.1,
+    gap: float = 0.5,
+    turn: float = 0.15,
+    turn_gap: float = 0.3,
+    sigmas: float = 5.0,
+    rough_sigmas: float = 10.0,
+) -> Evidence | None:
+    """The training loss goes on falling while validation stays behind or turns up.
+
+    Looks like:
+        A gap that stays, or a validation loss with a valley and a slope after it (figure 8 of the notes, middle and
+        right).
+
+    Causes:
+        - too few data for this model
+        - the model is too large for the data
+        - too little regularization, or training went on too long
+        - validation data from another distribution
+
+    Confirm with:
+        - lossdoc sanity model.yaml --select too-large
+        - lossdoc sanity model.yaml --select mismatched-preprocessing
+
+    Try:
+        - first of all more data, or augmentation
+        - second, regularization: L2, dropout
+        - a smaller model
+        - stop at the validation minimum
+
+    False alarms:
+        A small gap is normal, and significant too: only a gap that is large against both losses counts. A training loss
+        that includes a penalty hides a gap.
+
+    Decided by:
+        Gap: at the end validation exceeds training by more than `of_range` of its own range, `gap` of its own height, and
+        `sigmas` of its noise. Turn: it rose from its minimum by more than `turn` of its range and `sigmas`, with tau
+        above 0.5 since, and exceeds training by `turn_gap` of its height. Where validation is rough (see
+        noisy-validation), by `rough_sigmas`.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), figure 8
+        - Prechelt, Early stopping - but when?, 1998
+    """
+    s = shape(curve)
+    if s.val is None:
+        raise NotApplicable("no validation loss, or fewer than five of it")
+    value, sigma = s.val.value, series.noise(s.val.value)
+    spread = max(float(np.ptp(value)), 1e-300)
+    excess, low = s.val_end - s.end, int(value.argmin())
+    rise = s.val_end - float(value[low])
+    if not (s.end >= 0 and s.val_end > 0 and np.isfinite(spread)):  # ratios mean nothing for losses that can be negative
+        return None
+    stays = min(excess / spread / of_range, excess / s.val_end / gap, excess / (sigmas * sigma + 1e-300))
+    climbs = series.kendall(series.blocks(value[low:], 20)).tau > 0.5
+    turns = min(rise / spread / turn, rise / (sigmas * sigma + 1e-300), excess / s.val_end / turn_gap) if climbs else 0.0
+    jitter, train_jitter = s.jitter
+    rough = jitter > 0.1 * s.learned and jitter > 2.5 * train_jitter
+    if max(stays, turns) <= 1 or (rough and excess < rough_sigmas * sigma):
+        return None
+    best = float(s.val.step[low])
+    facts = {"gap": excess, "train": s.end, "validation": s.val_end, "best_step": best, "rise": rise}
+    summary = f"validation ends at {s.val_end:.3g}, training at {s.end:.3g}"
+    if turns > 1:
+        summary += f"; validation was best at step {best:g} and has risen by {rise:.3g} since"
+    return Evidence(summary, facts, (best, float(s.val.step[-1])), sureness(max(stays, turns)))

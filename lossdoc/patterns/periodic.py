@@ -1,0 +1,99 @@
+"""The pattern `periodic`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from lossdoc.curve import Curve
+from lossdoc.errors import NotApplicable
+from lossdoc.features import series
+from lossdoc.features.shape import Shape, shape, sureness
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import batch_of_one, healthy, waves
+
+
+@rule(
+    code="LC103",
+    severity=Severity.WARNING,
+    fires_on=(waves, partial(waves, seed=1, per_epoch=25)),
+    quiet_on=(healthy, batch_of_one),
+    mutes=(
+        "lr-too-high",
+        "not-learning",
+        "underfitting",
+        "rising",
+        "spikes",
+        "slow-start",
+        "slow-learning",
+        "initial-loss-off",
+    ),
+)
+def periodic(
+    curve: Curve, *, share: float = 0.1, guessed_share: float = 0.3, p: float = 1e-6, periods: float = 2.9
+) -> Evidence | None:
+    """The training loss swings with the epoch: the data comes in the same order every time.
+
+    Looks like:
+        Waves or a saw that repeat epoch after epoch (figure 10 of the notes, top).
+
+    Causes:
+        - the data is not shuffled between epochs
+        - the data is sorted, by class or by difficulty
+        - the learning rate itself goes in cycles
+
+    Confirm with:
+        - lossdoc sanity model.yaml --select unshuffled-data
+
+    Try:
+        - shuffle the training data anew in every epoch
+        - for data that cannot be shuffled as a whole, shuffle a large buffer
+
+    False alarms:
+        A cyclic learning rate swings too, with its own period. It is not always critical: the model may learn all the
+        same.
+
+    Decided by:
+        The ranks of the losses less their running median, folded at the length of an epoch: one-way analysis of variance
+        over the phase. The mean wave explains more than `share` of the variance and the F test's p is below `p`. Without
+        a known epoch the three highest peaks of the autocorrelation are tried, and more is asked: `guessed_share`, and p
+        times the number of points, for so many periods could have been tried.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), figure 10, top
+        - Stellingwerf, Period determination using phase dispersion minimization, 1978
+    """
+    s = shape(curve)
+    known = curve.context.steps_per_epoch
+    if s.by_epoch:
+        raise NotApplicable("the log is by epoch: what repeats within an epoch cannot be seen")
+    if known is None:
+        waves_seen, least, tests = _guesses(s), guessed_share, s.n
+    else:
+        period = known / float(np.median(np.diff(s.x)))
+        if period < 3 or s.n / period < periods:
+            raise NotApplicable(f"{s.n / period:.1f} epochs of {period:.3g} points each do not show what repeats")
+        waves_seen, least, tests = [_wave(s, period)], share, 1
+    for wave in waves_seen:
+        if wave.share > least and wave.p * tests < p:
+            length = wave.period * float(np.median(np.diff(s.x)))
+            what = "an epoch" if known else "its strongest period"
+            summary = (
+                f"the training loss repeats every {length:.4g} steps, {what}: that wave is {wave.share:.0%} of its swings"
+            )
+            facts = {"period": length, "share": wave.share, "p": wave.p}
+            return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), sureness(wave.share / least))
+    return None
+
+
+def _wave(s: Shape, period: float) -> series.Wave:
+    """Fold the detrended ranks at a period in points."""
+    return series.fold(series.ranks(s.y - series.running_median(s.y, max(3, round(period) | 1))), period)
+
+
+def _guesses(s: Shape) -> list[series.Wave]:
+    if s.n < 20:
+        raise NotApplicable(f"{s.n} points are too few to find a period in")
+    return [_wave(s, float(period)) for period in series.likely_periods(series.ranks(s.residual)) if period >= 3]

@@ -1,0 +1,91 @@
+"""The pattern `slow-start`."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from lossdoc.curve import Curve
+from lossdoc.features import series
+from lossdoc.features.shape import Shape, shape, sureness
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import healthy, slow, underfit
+from lossdoc.synthetic import slow_start as flat_at_first
+
+
+@rule(
+    code="LC111",
+    severity=Severity.WARNING,
+    fires_on=(flat_at_first, partial(flat_at_first, seed=1, points=200)),
+    quiet_on=(healthy, underfit, slow),
+    mutes=("underfitting", "initial-loss-off"),
+)
+def slow_start(
+    curve: Curve,
+    *,
+    plateau: float = 0.6,
+    later_plateau: float = 0.8,
+    least: float = 0.05,
+    late: float = 0.25,
+    rest: float = 0.4,
+) -> Evidence | None:
+    """The loss lies flat at first, then it falls.
+
+    Looks like:
+        A plateau at the start, then a cliff (figure 9 of the notes, middle).
+
+    Causes:
+        - weights initialized too small, or wrongly
+        - saturating activations in a deep model: sigmoid, tanh
+        - a long warm-up of the learning rate
+
+    Confirm with:
+        - lossdoc sanity model.yaml --select vanishing-activations
+        - lossdoc sanity model.yaml --select symmetric-weights
+
+    Try:
+        - initialize properly: He for ReLU, Xavier for tanh and sigmoid
+        - batch normalization before the activations
+        - patience works too: train on
+
+    False alarms:
+        A warm-up of the learning rate gives the same shape and is meant.
+
+    Decided by:
+        The time of the first tenth of the descent over the time from there to its half: at least `plateau` (an
+        exponential has 0.18, a line 0.25, a parabola 0.81), at least `least` of the run and three points, while the last
+        quarter makes less than `late` of it. A descent may begin with a fast drop (to the classes' frequencies): any
+        origin in the first 15 % that has `rest` of the learning before it counts, with `later_plateau`, a parabola's.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), figure 9, middle
+        - Saxe, McClelland, Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear networks, 2014
+    """
+    s = shape(curve)
+    if not series.late_share(s.smooth, 0.25) < late:
+        return None
+    best, end = (0.0, 0.0), 0.0
+    for origin in range(int(0.15 * len(s.smooth)) + 1):
+        ratio, length = _plateau(s, origin, rest)
+        wanted = later_plateau if origin else plateau
+        long = length >= least * len(s.smooth) and length * s.n / len(s.smooth) >= 3
+        if long and ratio / wanted > best[0]:
+            best, end = (ratio / wanted, ratio), origin + length
+    if best[0] < 1:
+        return None
+    until = float(np.interp(end / max(len(s.smooth) - 1, 1), np.linspace(0, 1, s.n), s.x))
+    summary = f"the loss hardly moves until step {until:.4g}, then falls from {s.start:.3g} to {s.end:.3g}"
+    return Evidence(summary, {"until": until, "plateau": best[1]}, (float(s.x[0]), until), sureness(best[0]))
+
+
+def _plateau(s: Shape, origin: int, rest: float) -> tuple[float, float]:
+    """Return the plateau ratio and the length in smooth points of what begins at an origin; zeros where there is none."""
+    curve = s.smooth[origin:]
+    top, bottom = float(np.median(curve[:3])), float(np.median(s.smooth[-max(3, len(s.smooth) // 10) :]))
+    if not top - bottom > rest * s.learned:
+        return 0.0, 0.0
+    tenth, half = (series.first_below(curve, top - part * (top - bottom)) for part in (0.1, 0.5))
+    return (tenth / (half - tenth), tenth) if half > tenth and math.isfinite(half) else (0.0, 0.0)

@@ -1,0 +1,70 @@
+"""The pattern `underfitting`."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from lossdoc.curve import Curve
+from lossdoc.errors import NotApplicable
+from lossdoc.features import series
+from lossdoc.features.shape import shape, sureness
+from lossdoc.findings import Evidence, Severity
+from lossdoc.rule import rule
+from lossdoc.synthetic import healthy, healthy_epochs, slow, underfit
+
+
+@rule(
+    code="LC112",
+    severity=Severity.ERROR,
+    fires_on=(underfit, partial(underfit, seed=1, points=30)),
+    quiet_on=(healthy, healthy_epochs, slow),
+)
+def underfitting(curve: Curve, *, left: float = 0.4, left_blind: float = 0.7, late: float = 0.125) -> Evidence | None:
+    """The loss levels off high, in training as in validation.
+
+    Looks like:
+        Both curves come to rest far above 0, close together.
+
+    Causes:
+        - the model is too small
+        - too much regularization: weight decay, dropout
+        - inputs lack what is to be predicted
+        - the learning rate was lowered too early
+
+    Confirm with:
+        - lossdoc sanity model.yaml --thorough --select too-small
+        - lossdoc sanity model.yaml --thorough --select over-regularized
+
+    Try:
+        - a larger model: more units, more layers
+        - less regularization
+        - better inputs
+        - another schedule of the learning rate
+
+    False alarms:
+        Noise that no model can predict: the error that a regression or a noisy task is left with. Label smoothing.
+
+    Decided by:
+        It has leveled off, the last quarter making less than `late` of the descent (half of a straight line's), with more
+        than `left` of log n (of the first loss, where an accuracy shows that it is a classification) left in training and
+        validation; for anything else more than `left_blind` of the first loss, as nobody knows what a regression can
+        reach.
+
+    Sources:
+        - Deep Learning Optimization Methods (study notes), section on the training process
+        - Goodfellow, Bengio, Courville, Deep Learning, 2016, section 5.2
+    """
+    s = shape(curve)
+    if math.isnan(s.left):
+        raise NotApplicable("the loss can be negative: nobody knows how low it could be")
+    classifies = s.uniform is not None or any(name.endswith("accuracy") for name in curve.others)
+    wanted = left if classifies else left_blind
+    rest = s.left if s.val is None else min(s.left, s.val_end / s.reference)
+    share = series.late_share(s.smooth, 0.25)
+    if not rest > wanted or share >= late:
+        return None
+    facts = {"left": rest, "end": s.end, "reference": s.reference, "late_share": share}
+    than = "a uniform guess's" if s.uniform is not None else "the first loss"
+    summary = f"the loss has leveled off at {s.end:.3g}, {rest:.0%} of {than} {s.reference:.3g}"
+    return Evidence(summary, facts, (float(s.x[s.n // 2]), float(s.x[-1])), sureness(rest / wanted))

@@ -1,0 +1,229 @@
+"""The command line from outside: exit codes, one clear message for bad input, strict JSON that keeps to the schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.conftest import PROJECT, Run
+
+SCHEMA = json.loads(files("lossdoc").joinpath("report.schema.json").read_text())
+SMALL = """version: 1
+name: small
+data: {source: iris, preprocess: [standardize]}
+model: {layers: [{linear: {out: 8}}, relu, {linear: {out: classes}}]}
+optimizer: {adam: {lr: 1e-2}}
+regularization: {l2: 1e-4}
+train: {epochs: 5}
+sweep: {points: 3, epochs: 2}
+"""
+HEALTHY = "step,train_loss,val_loss\n" + "".join(
+    f"{n},{2.3 * 0.9**n + 0.01 * (n * 7919 % 13 / 13):.6f},{2.35 * 0.905**n + 0.02:.6f}\n" for n in range(60)
+)
+
+
+def parsed(text: str) -> Any:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    made = json.loads(text, parse_constant=refuse)
+    jsonschema.validate(made, SCHEMA)
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.yaml").write_text(SMALL)
+    (tmp_path / "good.csv").write_text(HEALTHY)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["sanity"], ["overfit"], ["sweep"], ["checkup"], ["diagnose", "good.csv"]])
+def test_every_command_answers_in_strict_json(words: list[str], folder: Path, lossdoc: Run) -> None:
+    done = lossdoc(*words, "--format", "json", cwd=folder)
+    made = parsed(done.stdout)
+    assert made["command"] == words[0]
+    worst = {finding["severity"] for report in made["reports"] for finding in report["findings"]}
+    assert done.returncode == (1 if "error" in worst else 0)
+    assert "Traceback" not in done.stderr
+    titles = [report["title"] for report in made["reports"]]
+    assert titles == (["sanity", "overfit", "sweep", "training"] if words == ["checkup"] else [Path(words[-1]).name])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "tells"),
+    [
+        ("empty.csv", "", "empty"),
+        ("header.csv", "step,train_loss\n", "header.csv"),
+        ("nocol.csv", "a,b\n1,2\n3,4\n5,6\n", "--train"),
+        ("words.csv", "step,train_loss\n" + "1,oops\n" * 9, "number"),
+        ("folder", None, "folder"),
+        ("missing.csv", None, "missing.csv"),
+    ],
+)
+def test_bad_logs_get_one_clear_message(name: str, text: str | None, tells: str, tmp_path: Path, lossdoc: Run) -> None:
+    if name == "folder":
+        (tmp_path / name).mkdir()
+    elif text is not None:
+        (tmp_path / name).write_text(text)
+    done = lossdoc("diagnose", name)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert tells in done.stderr
+    assert name in done.stderr
+    assert done.stderr.count("error[") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_log_does_not_keep_the_others_from_being_read(folder: Path, lossdoc: Run) -> None:
+    done = lossdoc("diagnose", "nowhere.csv", "good.csv", "--format", "json", cwd=folder)
+    made = parsed(done.stdout)
+    assert done.returncode == 2
+    assert [report["title"] for report in made["reports"]] == ["good.csv"]
+    assert "nowhere.csv" in made["errors"][0]["file"]
+
+
+def test_standard_input_is_a_log(lossdoc: Run) -> None:
+    done = lossdoc("diagnose", "-", "--format", "json", stdin=HEALTHY)
+    assert done.returncode == 0
+    assert parsed(done.stdout)["reports"][0]["length"] == 60
+
+
+def test_cells_that_are_not_numbers_are_spoken_of(tmp_path: Path, lossdoc: Run) -> None:
+    rows = "".join(f"{n},{'oops' if n % 7 == 3 else 2 / (n + 1)}\n" for n in range(100))
+    (tmp_path / "mixed.csv").write_text("step,train_loss\n" + rows)
+    assert "14 cells" in lossdoc("diagnose", "mixed.csv").stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "tells"),
+    [
+        (("--set", "optimizer.lr=0.1"), 0, ()),
+        (("--set", "optimizer.lrr=0.1"), 2, ("--set optimizer.lrr=0.1", "did you mean", "lr")),
+        (("--set", "optimizer.lr=-1"), 2, ("lr", "above 0")),
+        (("--select", "initial-los"), 2, ("initial-los", "did you mean 'initial-loss'?")),
+        (("--format", "yaml"), 2, ("no format is called 'yaml'", "json")),
+        (("--output", "nowhere/x.txt"), 2, ("nowhere",)),
+        (("--output", "."), 2, ("is a folder",)),
+        (("--fail-on", "sometimes"), 2, ("sometimes",)),
+    ],
+)
+def test_options_are_checked(change: tuple[str, ...], code: int, tells: tuple[str, ...], folder: Path, lossdoc: Run) -> None:
+    done = lossdoc("sanity", *change, cwd=folder)
+    assert done.returncode == code, done.stderr
+    for tell in tells:
+        assert tell in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_output_goes_to_a_file(folder: Path, lossdoc: Run) -> None:
+    done = lossdoc("diagnose", "good.csv", "--format", "json", "--output", "report.json", cwd=folder)
+    assert done.stdout == ""
+    assert parsed((folder / "report.json").read_text())["reports"][0]["title"] == "good.csv"
+
+
+def test_fail_on_decides_the_exit_code(tmp_path: Path, lossdoc: Run) -> None:
+    (tmp_path / "nan.csv").write_text("step,train_loss\n" + "".join(f"{n},{1 / (n + 1)}\n" for n in range(20)) + "20,nan\n")
+    codes = [lossdoc("diagnose", "nan.csv", "--fail-on", level).returncode for level in ("error", "warning", "never")]
+    assert codes == [1, 1, 0]
+
+
+OWN = {
+    "raises": (
+        "def build():\n    raise RuntimeError('their own words')\n",
+        3,
+        ["their own words", "in build", "own_net.py"],
+    ),
+    "imports": ("import nothing_of_that_name\n\ndef build(): ...\n", 3, ["nothing_of_that_name", "own_net.py"]),
+    "missing": (None, 2, ["own_net", "python_path"]),
+    "attribute": ("def built(): ...\n", 2, ["build", "did you mean 'built'?"]),
+    "arguments": ("def build(width): ...\n", 2, ["width"]),
+}
+
+
+@pytest.mark.parametrize(("text", "code", "tells"), OWN.values(), ids=OWN)
+def test_faults_of_own_code_are_told_apart(
+    text: str | None, code: int, tells: list[str], folder: Path, lossdoc: Run
+) -> None:
+    lines = [line for line in SMALL.splitlines() if not line.startswith("model")]
+    (folder / "model.yaml").write_text("\n".join([*lines, "model: {call: 'own_net:build'}", "python_path: [.]", ""]))
+    if text is not None:
+        (folder / "own_net.py").write_text(text)
+    done = lossdoc("sanity", cwd=folder)
+    assert done.returncode == code, done.stderr
+    for tell in tells:
+        assert tell in done.stderr
+    assert "lossdoc itself failed" not in done.stderr
+
+
+def test_debug_shows_the_whole_traceback(folder: Path, lossdoc: Run) -> None:
+    (folder / "own_net.py").write_text(OWN["raises"][0] or "")
+    done = lossdoc("sanity", "--set", "model={call: 'own_net:build'}", "--set", "python_path=[.]", "--debug", cwd=folder)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" in done.stderr
+
+
+def test_an_interrupted_sweep_keeps_its_finished_trials(folder: Path) -> None:
+    words = ["sweep", "--points", "400", "--epochs", "2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
+    sweep = subprocess.Popen(
+        [sys.executable, "-m", "lossdoc", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+    runs = folder / "lossdoc_runs" / "small"
+    for _ in range(600):
+        kept = list(runs.glob("*/trials.jsonl"))
+        if kept and len(kept[0].read_text().splitlines()) >= 3:
+            break
+        time.sleep(0.1)
+    sweep.send_signal(signal.SIGINT)
+    _, told = sweep.communicate(timeout=60)
+    assert sweep.returncode == 130
+    assert "interrupted" in told
+    assert "Traceback" not in told
+    (trials,) = runs.glob("*/trials.jsonl")
+    assert [json.loads(line)["index"] for line in trials.read_text().splitlines()][:3] == [0, 1, 2]
+
+
+def test_init_never_overwrites_and_writes_what_is_valid(tmp_path: Path, lossdoc: Run) -> None:
+    assert lossdoc("init").returncode == 0
+    again = lossdoc("init")
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    assert lossdoc("init", "--force").returncode == 0
+    assert lossdoc("validate").returncode == 0
+    assert lossdoc("init", tmp_path / "no" / "where.yaml").returncode == 2
+
+
+def test_the_pages_are_there_for_every_rule(lossdoc: Run) -> None:
+    listed = lossdoc("explain")
+    assert listed.returncode == 0
+    for name in ("overfitting", "initial-loss", "double-softmax"):
+        assert name in listed.stdout
+    page = lossdoc("explain", "overfitting").stdout
+    assert "Causes" in page
+    assert "Thresholds" in page
+    unknown = lossdoc("explain", "overfiting")
+    assert unknown.returncode == 2
+    assert "did you mean 'overfitting'?" in unknown.stderr
+
+
+def test_a_closed_pipe_is_no_error(folder: Path) -> None:
+    command = f"{sys.executable} -m lossdoc explain | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=folder)  # noqa: S602 - our own words
+    assert done.stderr == ""
+    assert done.stdout
