@@ -32,7 +32,8 @@ class Scale:
 
     def down(self, values: Floats, cells: int) -> NDArray[np.intp]:
         """Return the row of each loss, 0 at the top to `cells` - 1."""
-        low, high, values = (np.log(part) if self.log else part for part in (self.low, self.high, values))
+        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        values = np.log(values) if self.log else values
         share = (high / 2 - values / 2) / ((high / 2 - low / 2) or 1.0)  # halves: 1e308 - -1e308 is no number any more
         return np.clip((share * cells).astype(np.intp), 0, cells - 1)
 
@@ -47,7 +48,7 @@ class Scale:
 def draw(
     curve: Curve, span: tuple[float, float] | None = None, width: int = 72, height: int = 12, *, unicode: bool = True
 ) -> list[str]:
-    """Return the lines of a drawing at most `width` wide: `height` rows of curve, the axis, the span marked below it, a legend.
+    """Return the lines of a drawing at most `width` wide: `height` rows of curve, the axis, the span marked below, a legend.
 
     Training is drawn in dots, validation in circles; crosses in the top row stand where a loss is not finite. The scale is
     logarithmic where all losses are positive and range over more than two decades. Empty for a curve without a finite loss.
@@ -102,7 +103,7 @@ def _cells(curve: Curve, scale: Scale, columns: int, height: int, *, unicode: bo
 
 
 def _trace(series: Series, scale: Scale, columns: int, rows: int) -> NDArray[np.bool_]:
-    """Return the dots of a line, bool (rows, columns): in each column from its smallest to its largest loss, joined to the last."""
+    """Return the dots of a line, bool (rows, columns): each column from least to largest loss, joined to the last."""
     dots = np.zeros((rows, columns), np.bool_)
     across, down = scale.across(series.step, columns), scale.down(series.value, rows)
     starts = np.flatnonzero(np.diff(across, prepend=-1))
@@ -139,7 +140,7 @@ def _thinned(across: NDArray[np.intp], rows: NDArray[np.intp]) -> tuple[list[int
 
 def _marked(span: tuple[float, float], scale: Scale, columns: int, *, unicode: bool) -> str:
     """Return the line below the axis that shows the span."""
-    first, last = scale.across(np.array(span, dtype=np.float64), columns).tolist()
+    first, last = (int(column) for column in scale.across(np.array(span, dtype=np.float64), columns))
     if not unicode:
         return " " * first + "^" * (last - first + 1)
     return " " * first + ("▲" if last <= first else "╰" + "─" * (last - first - 1) + "╯")

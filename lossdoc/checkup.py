@@ -160,6 +160,7 @@ def _plan(case: Case, asked: Asked) -> sweeping.Plan:
         seeds=tuple(range(seed, seed + (asked.seeds or block.seeds))),
         runner=asked.runner,
         name=case.subject.name,
+        shortened=sweeping.shortened(case.subject, budget),
     )
 
 
@@ -175,12 +176,16 @@ def _space(case: Case) -> Space:
 
 
 def _show_sweep(progress: Progress, now: sweeping.Progress) -> None:
-    values = "  ".join(f"{path.rpartition('.')[2]} {value:.3g}" for path, value in now.point.params.items())
+    values = "  ".join(f"{path.rpartition('.')[2]} {_short(value)}" for path, value in now.point.params.items())
     if now.trial is None:
         progress.show(f"point {now.done + 1} of {now.planned}  {values}")
         return
     fate = f"loss {now.trial.loss:.4g}" if now.trial.diverged_at is None else f"diverged at step {now.trial.diverged_at}"
     progress.show(f"point {now.done} of {now.planned}  {values}  {fate}", last=True)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 STAGES: Mapping[str, Callable[[Case], Report]] = {"sanity": sanity, "overfit": memorize, "sweep": sweep, "training": fit}

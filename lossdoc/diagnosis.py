@@ -18,8 +18,8 @@ from lossdoc.findings import Evidence, Report, Severity
 from lossdoc.rule import Rule, examine, patterns
 
 FEWEST = 7
-"""Below this many points no rank test can prove anything: the least two-sided p of Kendall's is 2/n!, 0.0028 at six points and
-0.0004 at seven, and with 15 patterns a test at 1 % asks for 0.01/15 = 0.0007 (Bonferroni)."""
+"""Below this many points no rank test can prove anything: the least two-sided p of Kendall's is 2/n!, 0.0028 at six and
+0.0004 at seven points, and with 15 patterns a test at 1 % asks for 0.01/15 = 0.0007 (Bonferroni)."""
 
 
 def examine_curve(
@@ -76,7 +76,7 @@ def diagnose(
     val: str | None = None,
     step: str | None = None,
     run_column: str | None = None,
-    context: Context = Context(),
+    context: Context = columns.UNKNOWN,
     reader_name: str | None = None,
     run: str | None = None,
     select: Collection[str] = (),
@@ -157,13 +157,13 @@ def _too_little(curve: Curve) -> str | None:
 def _broken_log(curve: Curve) -> str | None:
     """Say that the training loss is one number over and over while another series shows that the model learns."""
     train = curve.train.finite.value
-    if len(train) < FEWEST or np.ptp(train) > 0 or curve.diverged:
+    if len(train) < FEWEST or train.min() != train.max() or curve.diverged:
         return None
     watched = [] if curve.val is None else [curve.val]
     watched += [curve.others[name] for name in ("train_accuracy", "val_accuracy") if name in curve.others]
     for each in watched:
         if abs(series.kendall(series.blocks(each.finite.value, 20)).z) > 2.58:  # 1 %
-            return f"'{curve.train.name}' is {train[0]:.4g} throughout while '{each.name}' moves: a fault of the log, not of the run"
+            return f"'{curve.train.name}' is {train[0]:.4g} throughout while '{each.name}' moves: a fault of the log"
     return None
 
 
@@ -187,7 +187,7 @@ def _voted(rule: Rule[Curve]) -> Rule[Any]:
         why: list[str] = []
         for curve in runs.curves:
             try:
-                evidence = rule.judge(curve)
+                evidence = rule.fires(curve)
             except NotApplicable as bad:
                 why.append(str(bad))
             else:

@@ -43,6 +43,17 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """What a rule measured and found to be as it should; the summary gives the numbers, so that "healthy" is earned."""
+
+    summary: str
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+Answer = Evidence | Passed | None
+
+
+@dataclass(frozen=True)
 class Finding:
     """A rule that fired, with its evidence and with causes, tests and remedies in the order in which to try them."""
 
@@ -60,7 +71,7 @@ class Report:
     """What one examination found, what it passed and what it could not judge.
 
     `passed` holds the codes of the rules that looked and found nothing, `skipped` says for each other code why it did not
-    judge. `matter` is what was examined, for drawing; `run` is the run's name in a file of several, "*" for their group.
+    judge, `measured` says for some of the passed codes what they measured. `matter` is what was examined, for drawing; `run` is the run's name in a file of several, "*" for their group.
     `decisive` is the least severity that makes a verdict: a warning on a curve, an error on a model. `inconclusive` tells
     why nothing can be said where that is so, and `notes` are remarks on the input (cells that are not numbers, ...).
     """
@@ -75,6 +86,7 @@ class Report:
     decisive: Severity = Severity.ERROR
     inconclusive: str | None = None
     notes: tuple[str, ...] = ()
+    measured: Mapping[str, Passed] = field(default_factory=dict)
 
     @property
     def primary(self) -> str:

@@ -82,6 +82,9 @@ def plain_report(report: Report) -> dict[str, Any]:
         "findings": [plain_finding(finding) for finding in report.findings],
         "passed": list(report.passed),
         "skipped": dict(report.skipped),
+        "measured": {
+            code: {"summary": one.summary, "facts": numbers(one.facts)} for code, one in report.measured.items()
+        },
         "notes": list(report.notes),
     }
     if report.inconclusive is not None:
@@ -115,13 +118,10 @@ def numbers(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """Return a number as int or float, None in the place of NaN and infinity; texts and booleans pass."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    number = float(value)
-    if not math.isfinite(number):
-        return None
-    return int(number) if isinstance(value, int) else number
+    """Return a number as it is, but None for NaN and infinity; what is no number comes back as text, bool or None."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (bool, int)) else str(value)
 
 
 def _plain_curve(curve: Curve) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _picture(rule: Rule[Any], *, unicode: bool) -> list[str]:
     example = rule.fires_on[0]()
     if not isinstance(example, Curve):
         return []
-    evidence = rule.judge(example)
+    evidence = rule.fires(example)
     span = None if evidence is None else evidence.span
     return [*("  " + line for line in draw(example, span, width=70, height=9, unicode=unicode)), ""]
 

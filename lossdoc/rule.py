@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Finding, Report, Severity
+from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.members import Members
 
 Thing = TypeVar("Thing")
@@ -47,7 +47,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Rule(Generic[Thing]):
-    """A question that is answered by evidence or by None.
+    """A question that is answered by evidence, by `Passed` with what was measured, or by None.
 
     `fires_on` and `quiet_on` make the things on which the rule must and must not fire: its first tests and its picture.
     `mutes` are the names of rules whose findings this one explains: where it fires they are not reported.
@@ -55,7 +55,7 @@ class Rule(Generic[Thing]):
 
     code: str
     severity: Severity
-    judge: Callable[[Thing], Evidence | None]
+    judge: Callable[[Thing], Answer]
     fires_on: tuple[Callable[[], Thing], ...]
     quiet_on: tuple[Callable[[], Thing], ...]
     mutes: tuple[str, ...]
@@ -78,9 +78,18 @@ class Rule(Generic[Thing]):
 
     @property
     def matter(self) -> str:
-        """What the rule judges, as its function's first parameter is annotated: "Curve", "Runs", "Curve | Runs" or "Subject"."""
+        """What the rule judges, as its first parameter is annotated: "Curve", "Runs", "Curve | Runs" or "Subject"."""
         kind = next(iter(self.judge.__annotations__.values()))
         return str(getattr(kind, "__name__", kind))
+
+    def fires(self, thing: Thing) -> Evidence | None:
+        """Return the evidence where the rule fires on a thing, None where the thing passes.
+
+        Raises:
+            NotApplicable: when the rule cannot judge it.
+        """
+        answer = self.judge(thing)
+        return answer if isinstance(answer, Evidence) else None
 
     def finding(self, evidence: Evidence) -> Finding:
         """Put evidence and page together; what the evidence says of this very case comes first."""
@@ -102,10 +111,10 @@ def rule(
     fires_on: Sequence[Callable[[], Thing]],
     quiet_on: Sequence[Callable[[], Thing]],
     mutes: Sequence[str] = (),
-) -> Callable[[Callable[[Thing], Evidence | None]], Rule[Thing]]:
+) -> Callable[[Callable[[Thing], Answer]], Rule[Thing]]:
     """Make a function a rule; its name is the rule's, its docstring the page, its keyword-only defaults the thresholds."""
 
-    def decorate(judge: Callable[[Thing], Evidence | None]) -> Rule[Thing]:
+    def decorate(judge: Callable[[Thing], Answer]) -> Rule[Thing]:
         return Rule(code, severity, judge, tuple(fires_on), tuple(quiet_on), tuple(mutes))
 
     return decorate
@@ -125,20 +134,25 @@ def examine(
     """Put every rule to one thing and report; findings come strongest first, then surest."""
     found: list[tuple[Rule[Thing], Finding]] = []
     passed: list[str] = []
+    measured: dict[str, Passed] = {}
     skipped: dict[str, str] = {}
     for each in sorted(rules, key=lambda one: one.code):
         try:
-            evidence = each.judge(thing)
+            answer = each.judge(thing)
         except NotApplicable as why:
             skipped[each.code] = str(why)
             continue
-        if evidence is None:
-            passed.append(each.code)
-        else:
-            found.append((each, each.finding(evidence)))
+        if isinstance(answer, Evidence):
+            found.append((each, each.finding(answer)))
+            continue
+        passed.append(each.code)
+        if answer is not None:
+            measured[each.code] = answer
     kept = _settle(found, skipped)
     kept.sort(key=lambda finding: (finding.severity.rank, -finding.evidence.confidence, finding.code))
-    return Report(title, source, run, tuple(kept), tuple(passed), skipped, thing, decisive, inconclusive, tuple(notes))
+    return Report(
+        title, source, run, tuple(kept), tuple(passed), skipped, thing, decisive, inconclusive, tuple(notes), measured
+    )
 
 
 def _settle(found: Sequence[tuple[Rule[Thing], Finding]], skipped: dict[str, str]) -> list[Finding]:

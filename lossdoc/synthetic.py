@@ -15,7 +15,7 @@ def descent(points: int, start: float, floor: float, pace: float = 8.0) -> Float
 
 
 def noisy(values: Floats, amount: float, seed: int) -> Floats:
-    """Return the values, each times a random factor of mean 1 and relative standard deviation `amount` (gamma: never negative)."""
+    """Return the values, each times a random factor of mean 1 and standard deviation `amount` (gamma: never negative)."""
     shape = 1 / amount**2
     return values * np.random.default_rng(seed).gamma(shape, 1 / shape, len(values))
 

@@ -195,7 +195,7 @@ def seeded(*key: int) -> Iterator[None]:
     for part in key:
         mixed = (mixed * 1_000_003 + part + 1) % (2**63 - 1)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mixed)  # torch.manual_seed also queues, with a stack trace, seeds for idle devices
+        torch.default_generator.manual_seed(mixed)  # torch.manual_seed queues seeds for idle devices, too
         yield
 
 

@@ -1,7 +1,5 @@
 """What the words of model.yaml are made of: typed blocks that refuse what they do not know."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, TypeVar

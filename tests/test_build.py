@@ -50,7 +50,8 @@ def own(tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_start_near_log_n(path: Path) -> None:
     made = subject(load(path))
-    inputs, targets = all_of(made)
+    batches = [batch for batch, _ in zip(made.batches("train", 0), range(8), strict=False)]
+    inputs, targets = torch.cat([each.inputs for each in batches]), torch.cat([each.targets for each in batches])
     losses = []
     for seed in range(20):
         model = made.build(seed).eval()

@@ -39,7 +39,7 @@ def cases(kind: str) -> list[Any]:
 
 @pytest.mark.parametrize(("check", "thunk"), cases("fires_on"))
 def test_fires_on_its_illness_and_gives_numbers(check: Any, thunk: Any) -> None:
-    evidence = check.judge(thunk())
+    evidence = check.fires(thunk())
     assert evidence is not None
     assert {"measured", "expected", "tolerance"} <= set(evidence.facts)
     assert 0 < evidence.confidence <= 1
@@ -48,7 +48,7 @@ def test_fires_on_its_illness_and_gives_numbers(check: Any, thunk: Any) -> None:
 @pytest.mark.parametrize(("check", "thunk"), cases("quiet_on"))
 def test_is_quiet_on_the_sound(check: Any, thunk: Any) -> None:
     try:
-        evidence = check.judge(thunk())
+        evidence = check.fires(thunk())
     except NotApplicable as why:
         assert str(why)  # noqa: PT017 - a skip with its reason is quiet too
     else:
@@ -256,12 +256,12 @@ def test_the_loss_is_its_expectation_plus_its_pairing(loss: Any) -> None:
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 10.0, 100.0])
 def test_initial_loss_does_not_mind_the_size_of_the_weights(scale: Any) -> None:
     subject = specimens.healthy(build=specimens.scaled(specimens.mlp(depth=2), scale))
-    assert BY_NAME["initial-loss"].judge(subject) is None
+    assert BY_NAME["initial-loss"].fires(subject) is None
 
 
 def test_initial_loss_asks_for_what_it_cannot_know() -> None:
     with pytest.raises(NotApplicable, match="expected"):
-        BY_NAME["initial-loss"].judge(specimens.healthy(loss=OwnLoss(specimens.entropy)))
+        BY_NAME["initial-loss"].fires(specimens.healthy(loss=OwnLoss(specimens.entropy)))
 
 
 def test_initial_loss_falls_short_where_targets_leak() -> None:
@@ -276,14 +276,14 @@ def test_initial_loss_falls_short_where_targets_leak() -> None:
         inputs[:, :4] = nn.functional.one_hot(labels, 4)
         return inputs, labels
 
-    evidence = BY_NAME["initial-loss"].judge(specimens.healthy(build=build, batches=specimens.fed(leaked)))
+    evidence = BY_NAME["initial-loss"].fires(specimens.healthy(build=build, batches=specimens.fed(leaked)))
     assert evidence is not None
     assert "leak" in evidence.summary
 
 
 def test_saturated_logits_are_an_error_and_large_ones_a_warning() -> None:
     judged = [
-        BY_NAME["large-logits"].judge(specimens.healthy(build=specimens.scaled(specimens.mlp(), scale)))
+        BY_NAME["large-logits"].fires(specimens.healthy(build=specimens.scaled(specimens.mlp(), scale)))
         for scale in (1.0, 4.0, 60.0)
     ]
     assert judged[0] is None
@@ -304,7 +304,7 @@ def test_a_crash_inside_the_loss_is_foreseen() -> None:
 
 @pytest.mark.parametrize("penalty", [L1(1e-3), L2(1e-3), L1(1e-8), L2(10.0), L2(0.3, include_bias=True)])
 def test_penalties_rise_by_their_formula(penalty: Any) -> None:
-    assert BY_NAME["regularization-raises-loss"].judge(specimens.with_penalty(penalty)) is None
+    assert BY_NAME["regularization-raises-loss"].fires(specimens.with_penalty(penalty)) is None
 
 
 def test_a_distance_from_the_first_weights_is_regularization_too() -> None:
@@ -313,12 +313,12 @@ def test_a_distance_from_the_first_weights_is_regularization_too() -> None:
     def away(model: nn.Module) -> Any:
         return sum((each - first[name]).square().sum() for name, each in model.named_parameters())
 
-    assert BY_NAME["regularization-raises-loss"].judge(specimens.with_penalty(OwnPenalty(away))) is None
+    assert BY_NAME["regularization-raises-loss"].fires(specimens.with_penalty(OwnPenalty(away))) is None
 
 
 def test_nothing_to_regularize_is_said() -> None:
     with pytest.raises(NotApplicable, match="no regularization"):
-        BY_NAME["regularization-raises-loss"].judge(specimens.healthy())
+        BY_NAME["regularization-raises-loss"].fires(specimens.healthy())
 
 
 class AlwaysOn(nn.Dropout):
@@ -360,7 +360,7 @@ def test_sorted_numbers_are_seen() -> None:
         order = targets[:, 0].argsort()
         return inputs[order], targets[order]
 
-    evidence = BY_NAME["unshuffled-data"].judge(specimens.regression(batches=specimens.fed(ordered, shuffle=False)))
+    evidence = BY_NAME["unshuffled-data"].fires(specimens.regression(batches=specimens.fed(ordered, shuffle=False)))
     assert evidence is not None
     assert evidence.severity is None
 

@@ -36,7 +36,7 @@ ABSOLUTE = {"double-softmax", "initial-loss-off"}  # they know what a loss in na
 def test_fires_on_its_examples_and_is_the_verdict(rule: Rule[Curve]) -> None:
     for make in rule.fires_on:
         thing = make()
-        evidence = rule.judge(thing)
+        evidence = rule.fires(thing)
         assert evidence is not None
         assert 0.5 <= evidence.confidence <= (1.0 if rule.name == "non-finite" else 0.95)
         report = examine_runs(thing) if isinstance(thing, Runs) else examine_curve(thing)
@@ -47,7 +47,7 @@ def test_fires_on_its_examples_and_is_the_verdict(rule: Rule[Curve]) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_is_quiet_where_it_must(rule: Rule[Curve]) -> None:
-    assert [make for make in rule.quiet_on if rule.judge(make()) is not None] == []
+    assert [make for make in rule.quiet_on if rule.fires(make()) is not None] == []
 
 
 @pytest.mark.parametrize(

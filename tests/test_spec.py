@@ -296,7 +296,7 @@ PIECES += ["<<: ", "linear", "adam", "args: {}", "?", "values: ", "\u2028", "\uf
 
 
 @given(data=st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_mutated_file_gives_anything_but_a_spec_or_its_faults(data: Any) -> None:
     text = data.draw(st.sampled_from(TEXTS))
     for _ in range(data.draw(st.integers(1, 6))):
@@ -322,7 +322,7 @@ VALUES = st.recursive(
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_value_at_any_place_gives_anything_but_a_spec_or_its_faults(data: Any) -> None:
     whole: Any = loads(template()).resolved()
     at: Any = whole
@@ -358,7 +358,7 @@ STEPS = [
 
 
 @given(path=st.lists(st.sampled_from([*STEPS, "args", "x", ""]), min_size=1, max_size=6), value=VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_override_gives_anything_but_a_spec_or_its_faults(path: list[str], value: Any) -> None:
     try:
         assert isinstance(

@@ -68,9 +68,7 @@ class OwnCode:
         return partial(found, **args) if args else found
 
     def _module(self, name: str, path: tuple[str | int, ...]) -> Any:
-        for folder in reversed(self.folders):
-            if folder not in sys.path:
-                sys.path.insert(0, folder)
+        sys.path[:] = [*self.folders, *(each for each in sys.path if each not in self.folders)]
         importlib.invalidate_caches()
         with user_code(f"importing {name}"):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossdoc import specimens
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
 from lossdoc.subject import Subject
 
@@ -21,7 +21,7 @@ from lossdoc.subject import Subject
     quiet_on=(specimens.healthy, specimens.binary, lambda: specimens.healthy(classes=None)),
     mutes=("initial-loss", "large-logits"),
 )
-def head_width(subject: Subject, *, padded_to: int = 128) -> Evidence | None:
+def head_width(subject: Subject, *, padded_to: int = 128) -> Answer:
     """The last layer has another number of outputs than the data have classes.
 
     Looks like:
@@ -63,12 +63,13 @@ def head_width(subject: Subject, *, padded_to: int = 128) -> Evidence | None:
     seen = int(labels.max()) + 1
     wide, wanted = rows.shape[1], subject.classes or seen
     too_many = wide > wanted and subject.classes is not None and not _padded(subject, wide, wanted, padded_to)
+    facts = {"measured": float(wide), "expected": float(wanted), "tolerance": 0.0, "largest_label": float(seen - 1)}
     if wide >= wanted and not too_many:
-        return None
+        return Passed(f"{wide} outputs for {wanted} classes", facts)
     words = "too few: some labels have no output" if wide < wanted else "too many: some outputs are never asked for"
     return Evidence(
         f"the last layer has {wide} {'output' if wide == 1 else 'outputs'}, the data have {wanted} classes: {words}",
-        facts={"measured": float(wide), "expected": float(wanted), "tolerance": 0.0, "largest_label": float(seen - 1)},
+        facts=facts,
         confidence=0.98,
         remedies=(f"give the last layer {wanted} outputs: `linear: {{out: classes}}`",),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from lossdoc import specimens
 from lossdoc.checks import _first_loss
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
 from lossdoc.specimens import OwnLoss
 from lossdoc.subject import Subject
@@ -30,7 +30,7 @@ from lossdoc.subject import Subject
         lambda: specimens.healthy(loss=OwnLoss(specimens.entropy), expected_loss=math.log(4)),
     ),
 )
-def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: float = 0.02) -> Evidence | None:
+def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: float = 0.02) -> Answer:
     """The loss before the first step is not what a network that knows nothing must have.
 
     Looks like:
@@ -74,8 +74,13 @@ def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: 
     first = _first_loss.first_loss(subject)
     tolerance = max(sure * first.error, smallest * abs(first.expected))
     known = first.alike and first.measured < first.zero / 2
+    facts = {**_first_loss.facts(first), "tolerance": tolerance}
     if abs(first.unexplained) <= tolerance and not known:
-        return None
+        return Passed(
+            f"the first loss is {first.measured:.3f} ± {first.standard_error:.3f}; outputs of this size must cost "
+            f"{first.expected:.3f} ({first.means} = {first.zero:.3f} with all outputs 0)",
+            facts,
+        )
     words = "above" if first.unexplained > 0 else "below"
     likely = (
         "the loss or its reduction is not what it is called"
@@ -85,13 +90,13 @@ def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: 
     return Evidence(
         f"the first loss is {first.measured:.3f} ± {first.standard_error:.3f}, {words} the {first.expected:.3f} that outputs "
         f"of this size cost whatever the labels are ({first.means} = {first.zero:.3f} with all outputs 0): {likely}",
-        facts={**_first_loss.facts(first), "tolerance": tolerance},
+        facts=facts,
         confidence=0.97,
         causes=(likely,),
     )
 
 
-def _against_the_users_word(subject: Subject, *, sure: float, smallest: float) -> Evidence | None:
+def _against_the_users_word(subject: Subject, *, sure: float, smallest: float) -> Answer:
     """Judge a loss that lossdoc does not know by what the user says it should be."""
     from lossdoc import probe
 
@@ -107,16 +112,10 @@ def _against_the_users_word(subject: Subject, *, sure: float, smallest: float) -
     rounding = smallest * abs(wanted)  # people write 2.3 for log 10
     zero = _first_loss.at_zero(subject) if subject.loss.takes in ("logits", "values", "unknown") else math.nan
     measured = float(losses.mean())
-    if abs(zero - wanted) <= rounding or abs(measured - wanted) <= max(sure * error, rounding):
-        return None
-    return Evidence(
-        f"the first loss is {measured:.4g} ± {error:.2g}, and {zero:.4g} with all outputs 0; expected is {wanted:.4g}",
-        facts={
-            "measured": measured,
-            "expected": wanted,
-            "tolerance": max(sure * error, rounding),
-            "standard_error": error,
-            "at_zero": zero,
-        },
-        confidence=0.9,
-    )
+    tolerance = max(sure * error, rounding)
+    facts = {"measured": measured, "expected": wanted, "tolerance": tolerance, "standard_error": error, "at_zero": zero}
+    at_zero = f", and {zero:.4g} with all outputs 0" if math.isfinite(zero) else ""
+    summary = f"the first loss is {measured:.4g} ± {error:.2g}{at_zero}; expected is {wanted:.4g}"
+    if abs(zero - wanted) <= rounding or abs(measured - wanted) <= tolerance:
+        return Passed(summary, facts)
+    return Evidence(summary, facts)

@@ -6,7 +6,7 @@ import math
 
 from lossdoc import specimens
 from lossdoc.checks import _first_loss
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
 from lossdoc.subject import Subject
 
@@ -22,7 +22,7 @@ from lossdoc.subject import Subject
     ),
     quiet_on=(specimens.healthy, specimens.regression, specimens.binary),
 )
-def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0, saturated: float = 0.5) -> Evidence | None:
+def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0, saturated: float = 0.5) -> Answer:
     """The untrained network is sure of answers that it cannot know: its outputs are too large.
 
     Looks like:
@@ -60,27 +60,24 @@ def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0,
     error = _first_loss.standard_error(first.spreads)
     spread = float(first.spreads.mean())
     limit = math.sqrt(_second_moment(subject)) if plain else largest
-    if spread - errors * error <= limit:
-        return None
     sure = float(first.saturated.mean())
+    size = f"{'the outputs have root mean square' if plain else 'logits have sd'} {spread:.2g}"
+    facts = {
+        **_first_loss.facts(first),
+        "measured": spread,
+        "expected": limit,
+        "tolerance": errors * error,
+        "saturated": sure,
+    }
+    if spread - errors * error <= limit:
+        return Passed(f"{size}: they change the first loss by {first.spread:+.2g}", facts)
     return Evidence(
-        f"the {'outputs have root mean square' if plain else 'logits have sd'} {spread:.2g}: they raise the first loss by "
-        f"{first.spread:.3g} over {first.means} = {first.zero:.4g}, whatever the targets are",
-        facts={
-            "measured": spread,
-            "expected": limit,
-            "tolerance": errors * error,
-            "first_loss": first.measured,
-            "standard_error": first.standard_error,
-            "at_zero": first.zero,
-            "from_spread": first.spread,
-            "saturated": sure,
-        },
+        f"{size}: they raise the first loss by {first.spread:.3g} over {first.means} = {first.zero:.4g}, "
+        "whatever the targets are",
+        facts={**facts, "first_loss": first.measured},
         severity=Severity.ERROR if sure > saturated else None,
         confidence=0.95,
-        remedies=(
-            f"scale down the last layer: {'the outputs have root mean square' if plain else 'logits have sd'} {spread:.2g}",
-        ),
+        remedies=(f"scale down the last layer: {size}",),
     )
 
 

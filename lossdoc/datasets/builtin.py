@@ -1,15 +1,13 @@
 """The data that lie in the package: digits, iris, wine. ATTRIBUTION.md beside them says where they are from."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lossdoc.datasets.source import Data, Goal, Source
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
 CHECKSUMS = {
@@ -27,8 +25,10 @@ class _Builtin(Source):
         """Each of them is a classification."""
         return "classification"
 
-    def arrays(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def arrays(self) -> "tuple[NDArray[Any], NDArray[Any]]":
         """Return inputs, float32 (n, ...), and class numbers, int64 (n,)."""
+        import numpy as np
+
         with np.load(FOLDER / f"{self.word}.npz", allow_pickle=False) as stored:
             return stored["inputs"].astype(np.float32), stored["targets"].astype(np.int64)
 

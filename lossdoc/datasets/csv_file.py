@@ -1,20 +1,19 @@
 """The adapter to CSV files: a header, numbers as features, one column as the target."""
 
-from __future__ import annotations
-
 import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from lossdoc.datasets.source import Data, Goal, Source
 from lossdoc.errors import Problem, UserError, did_you_mean
 from lossdoc.word import Meant, Text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Columns = Annotated[tuple[Text, ...], Field(min_length=1, strict=False), Meant("a list of column names")]
 MOST_TOLD = 10  # unreadable cells; a file that is wrong throughout should not fill the screen
@@ -41,6 +40,8 @@ class Csv(Source):
 
     def load(self, folder: Path) -> Data:
         """Read the file."""
+        import numpy as np
+
         path = folder / self.path
         header, rows = _read(path, self.delimiter)
         features = self.features or tuple(name for name in header if name != self.target)
@@ -79,8 +80,10 @@ def _read(path: Path, delimiter: str) -> tuple[list[str], Rows]:
     return header, rows[1:]
 
 
-def _numbers(path: Path, header: list[str], rows: Rows, name: str) -> NDArray[Any]:
+def _numbers(path: Path, header: list[str], rows: Rows, name: str) -> "NDArray[Any]":
     """Return a column as float64 (n,)."""
+    import numpy as np
+
     place = header.index(name)
     values = np.array([_number(cells[place]) for _, cells in rows])
     bad = np.flatnonzero(~np.isfinite(values))

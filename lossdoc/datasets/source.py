@@ -1,14 +1,13 @@
 """What a data source is, and what every one of them gives."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from lossdoc.word import Own, Word
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Goal = Literal["classification", "regression"]
 
@@ -21,8 +20,8 @@ class Data:
     `features` names the inputs where they are a vector, `classes` the classes; both are empty where there are none.
     """
 
-    inputs: NDArray[Any]
-    targets: NDArray[Any]
+    inputs: "NDArray[Any]"
+    targets: "NDArray[Any]"
     features: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 

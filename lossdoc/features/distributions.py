@@ -35,7 +35,7 @@ def f_quantile(p: float, above: float, below: float) -> float:
 
 
 def chi2_tail(value: float, degrees: float) -> float:
-    """Return the probability that a chi-squared variable exceeds `value`: an F variable with infinitely many degrees below."""
+    """Return the probability that a chi-squared variable exceeds `value`: an F with endless degrees below."""
     return f_tail(value / degrees, degrees, 1e9)
 
 

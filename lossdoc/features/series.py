@@ -30,7 +30,7 @@ class Wave(NamedTuple):
 
 
 def blocks(values: Floats, count: int) -> Floats:
-    """Return the medians of `count` consecutive blocks whose lengths differ by at most one; the values, where they are fewer."""
+    """Return the medians of `count` consecutive blocks whose lengths differ by one at most; fewer values stay."""
     if len(values) <= count:
         return values
     size, longer = divmod(len(values), count)
@@ -57,7 +57,7 @@ def median_of_three(values: Floats) -> Floats:
 
 
 def second_differences(values: Floats) -> Floats:
-    """Return (y[i-1] - 2 y[i] + y[i+1]) / sqrt(6): of white noise it has the standard deviation, of a straight line it is 0."""
+    """Return (y[i-1] - 2 y[i] + y[i+1]) / sqrt(6): it has the deviation of white noise, and is 0 for a straight line."""
     return (values[:-2] - 2 * values[1:-1] + values[2:]) / math.sqrt(6)
 
 
@@ -107,7 +107,7 @@ def whiteness(values: Floats) -> tuple[float, float]:
 def tail_bound(values: Floats) -> float:
     """Return what hardly any of these deviations should exceed: twelve means of an exponential tail, 6e-6 a point.
 
-    The tail of a sample's log-likelihood is exponential at worst; its 95th percentile is 3.0 means, so four of it are twelve.
+    The tail of a sample's log-likelihood is exponential at worst; its 95th percentile is 3.0 means, four of it are twelve.
     Below 100 points the 75th percentile (1.386 means) stands in, so that a quarter of the points may be outliers.
     """
     if len(values) < 100:
@@ -135,7 +135,8 @@ def prominence(values: Floats, width: int) -> Floats:
     """
     padded = np.concatenate((np.full(width, values[0]), values, np.full(width, values[-1])))
     medians = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
-    return values - np.maximum(medians[: len(values)], medians[width + 1 :])
+    highest: Floats = np.maximum(medians[: len(values)], medians[width + 1 :])
+    return values - highest
 
 
 def draw_up(values: Floats) -> float:
@@ -144,7 +145,7 @@ def draw_up(values: Floats) -> float:
 
 
 def late_share(smooth: Floats, part: float) -> float:
-    """Return which share of the way from the first to the last value is made in the last `part`; a straight line's is `part`.
+    """Return which share of the way from the first to the last value is made in the last `part`; of a straight line, `part`.
 
     The turn and the end are medians of three. NaN where there is no way down.
     """
@@ -155,7 +156,7 @@ def late_share(smooth: Floats, part: float) -> float:
 
 
 def first_below(smooth: Floats, level: float) -> float:
-    """Return where a curve first falls below a level, in points from 0 with the crossing interpolated; NaN if it never does."""
+    """Return where a curve first falls below a level, in points from 0, interpolated; NaN where it never does."""
     under = np.flatnonzero(smooth <= level)
     if not len(under):
         return math.nan
@@ -167,7 +168,7 @@ def first_below(smooth: Floats, level: float) -> float:
 
 
 def running_median(values: Floats, width: int) -> Floats:
-    """Return the medians of a window of `width`, taken at every tenth of it and interpolated; windows shrink to fit at the ends."""
+    """Return the medians of a window of `width`, taken at every tenth of it and interpolated; shorter at the ends."""
     n = len(values)
     width = min(width, n)
     half, stride = width // 2, max(1, width // 10)
@@ -203,7 +204,7 @@ def fold(values: Floats, period: float, bins: int = 30) -> Wave:
 
 
 def likely_periods(values: Floats, least: float = 0.2, many: int = 3) -> NDArray[np.intp]:
-    """Return the lags of the highest peaks of the autocorrelation above `least`, at most `many`, up to a third of the length."""
+    """Return the lags of the highest peaks of autocorrelation above `least`: `many` at most, to a third of the length."""
     n = len(values)
     centered = values - values.mean()
     size = 1 << (2 * n - 1).bit_length()

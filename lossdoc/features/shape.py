@@ -59,10 +59,11 @@ class Shape:
 
     @cached_property
     def start(self) -> float:
-        """The loss at the start: the median of the first fiftieth of a log by steps, the first point where losses explode."""
+        """The loss at the start: the median of the first fiftieth of a log by steps, the first where losses explode."""
         many = 1 if self.by_epoch else max(1, min(5, self.n // 50))
         median, first = float(np.median(self.y[:many])), float(self.y[0])
-        return first if first > 0 and median > 1.5 * first else median
+        exploded = first > 0 and median > 1.5 * first and median - first > 3 * series.noise(self.y[: max(9, self.n // 20)])
+        return first if exploded else median
 
     @cached_property
     def end(self) -> float:
@@ -71,7 +72,7 @@ class Shape:
 
     @cached_property
     def uniform(self) -> float | None:
-        """The loss of a uniform guess, log n, where the number of classes is known and the loss is in nats a sample, else None.
+        """The loss of a uniform guess, log n, where the classes are known and the loss is in nats a sample, else None.
 
         It is in nats when the curve begins within a factor of three of log n, or ends within a quarter of it.
         """
@@ -79,7 +80,7 @@ class Shape:
         if classes is None or classes < 2 or not self.n:
             return None
         level = math.log(classes)
-        firsts = [float(self.y[0])] + ([float(self.val.value[0])] if self.val is not None else [])
+        firsts = [float(self.y[0]), self.start] + ([float(self.val.value[0])] if self.val is not None else [])
         near = any(level / 3 <= first <= 3 * level for first in firsts) or 0.8 * level <= self.end <= 1.25 * level
         return level if near else None
 
@@ -120,7 +121,7 @@ class Shape:
 
     @cached_property
     def jitter(self) -> tuple[float, float]:
-        """The jaggedness of the validation loss over its second half, and of the training loss at the same steps; NaN without."""
+        """The jaggedness of validation over its second half, and of training at the same steps; NaN without."""
         if self.val is None:
             return math.nan, math.nan
         half = len(self.val) // 2
@@ -129,11 +130,11 @@ class Shape:
 
 
 def sureness(*margins: float) -> float:
-    """Turn margins, each a measured value over its threshold (1 or more), into a confidence: 0.6 at 1, 0.83 at 2, at most 0.95.
+    """Turn margins, each a measured value over its threshold, into a confidence: 0.6 at 1, 0.83 at 2, up to 0.95.
 
     Until it is calibrated on curves that no threshold has seen, this says only how far the nearest threshold is.
     """
-    return 0.95 - 0.35 / max(1.0, min(margins)) ** 1.5
+    return float(0.95 - 0.35 / max(1.0, min(margins)) ** 1.5)
 
 
 def shape(curve: Curve) -> Shape:

@@ -1,7 +1,5 @@
 """Activations: layers that keep the shape."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -16,11 +14,11 @@ if TYPE_CHECKING:
 class Activation(Layer):
     """A layer that works on every number by itself."""
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return the module, named like its word."""
         return {self.word: self.module(shape)}
 
-    def module(self, shape: Shape) -> nn.Module:
+    def module(self, shape: Shape) -> "nn.Module":
         """Return the torch module for samples of `shape`."""
         raise NotImplementedError
 
@@ -30,7 +28,7 @@ class Relu(Activation):
 
     word: ClassVar[str] = "relu"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.ReLU."""
         from torch import nn
 
@@ -44,7 +42,7 @@ class LeakyRelu(Activation):
     shorthand: ClassVar[str | None] = "slope"
     slope: NonNegative = 0.01
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.LeakyReLU."""
         from torch import nn
 
@@ -59,7 +57,7 @@ class Prelu(Activation):
     slope: Number = 0.25
     per: Literal["all", "channel"] = "all"
 
-    def module(self, shape: Shape) -> nn.Module:
+    def module(self, shape: Shape) -> "nn.Module":
         """Return nn.PReLU."""
         from torch import nn
 
@@ -73,7 +71,7 @@ class Elu(Activation):
     shorthand: ClassVar[str | None] = "alpha"
     alpha: Positive = 1.0
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.ELU."""
         from torch import nn
 
@@ -85,7 +83,7 @@ class Selu(Activation):
 
     word: ClassVar[str] = "selu"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.SELU."""
         from torch import nn
 
@@ -98,7 +96,7 @@ class Gelu(Activation):
     word: ClassVar[str] = "gelu"
     approximate: Literal["none", "tanh"] = "none"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.GELU."""
         from torch import nn
 
@@ -110,7 +108,7 @@ class Silu(Activation):
 
     word: ClassVar[str] = "silu"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.SiLU."""
         from torch import nn
 
@@ -122,7 +120,7 @@ class Tanh(Activation):
 
     word: ClassVar[str] = "tanh"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.Tanh."""
         from torch import nn
 
@@ -134,7 +132,7 @@ class Sigmoid(Activation):
 
     word: ClassVar[str] = "sigmoid"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.Sigmoid."""
         from torch import nn
 
@@ -149,7 +147,7 @@ class Softmax(Activation):
         int, Field(ge=-8, le=8), Meant("a whole number: the axis that sums to 1, 0 is the batch, -1 the last")
     ] = -1
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.Softmax over the axis."""
         from torch import nn
 
@@ -167,7 +165,7 @@ class LogSoftmax(Softmax):
 
     word: ClassVar[str] = "log_softmax"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.LogSoftmax over the axis."""
         from torch import nn
 
@@ -179,7 +177,7 @@ class Softplus(Activation):
 
     word: ClassVar[str] = "softplus"
 
-    def module(self, shape: Shape) -> nn.Module:  # noqa: ARG002 - see Activation
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
         """Return nn.Softplus."""
         from torch import nn
 
@@ -200,7 +198,7 @@ class Maxout(Layer):
             raise ShapeError("a flat vector; put 'flatten' before it")
         return (self.out,)
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return all pieces as one linear layer, and the maximum over each unit's own."""
         from torch import nn
 

@@ -1,7 +1,5 @@
 """Weight initialization: too large a spread saturates units, too small makes everything 0."""
 
-from __future__ import annotations
-
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -19,7 +17,7 @@ class Initializer(Word):
     kind: ClassVar[str] = "an initializer"
     bias: Number = 0.0
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Overwrite a weight in place, drawing from torch's global generator."""
         raise NotImplementedError
 
@@ -38,7 +36,7 @@ class Xavier(Initializer):
     mode: Literal["fan_avg", "fan_in", "fan_out"] = "fan_avg"
     gain: Positive = 1.0
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Draw with standard deviation gain / sqrt(fan)."""
         _draw(weight, self.gain / math.sqrt(_fan(weight, self.mode)), self.distribution)
 
@@ -51,7 +49,7 @@ class He(Initializer):
     mode: Literal["fan_in", "fan_out"] = "fan_in"
     slope: NonNegative = 0.0
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Draw with standard deviation sqrt(2 / (1 + slope²) / fan)."""
         _draw(weight, math.sqrt(2 / (1 + self.slope**2) / _fan(weight, self.mode)), self.distribution)
 
@@ -62,7 +60,7 @@ class Lecun(Initializer):
     word: ClassVar[str] = "lecun"
     distribution: Distribution = "normal"
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Draw with standard deviation 1 / sqrt(fan_in)."""
         _draw(weight, 1 / math.sqrt(_fan(weight, "fan_in")), self.distribution)
 
@@ -75,7 +73,7 @@ class Normal(Initializer):
     std: NonNegative = 0.01
     mean: Number = 0.0
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Draw from N(mean, std²)."""
         from torch import nn
 
@@ -89,7 +87,7 @@ class Uniform(Initializer):
     low: Number = -0.05
     high: Number = 0.05
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Draw from U(low, high)."""
         from torch import nn
 
@@ -103,7 +101,7 @@ class Constant(Initializer):
     shorthand: ClassVar[str | None] = "value"
     value: Number
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Set every weight to the value."""
         from torch import nn
 
@@ -115,7 +113,7 @@ class Zeros(Initializer):
 
     word: ClassVar[str] = "zeros"
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Set every weight to 0."""
         from torch import nn
 
@@ -128,21 +126,21 @@ class Orthogonal(Initializer):
     word: ClassVar[str] = "orthogonal"
     gain: Positive = 1.0
 
-    def fill(self, weight: Tensor) -> None:
+    def fill(self, weight: "Tensor") -> None:
         """Draw an orthogonal matrix."""
         from torch import nn
 
         nn.init.orthogonal_(weight, self.gain)
 
 
-def _fan(weight: Tensor, mode: str) -> float:
+def _fan(weight: "Tensor", mode: str) -> float:
     """Return the number of inputs or outputs of a unit, or the mean of both; a kernel's positions each count."""
     field = weight[0][0].numel()
     fan_in, fan_out = weight.shape[1] * field, weight.shape[0] * field
     return {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
 
 
-def _draw(weight: Tensor, std: float, distribution: Distribution) -> None:
+def _draw(weight: "Tensor", std: float, distribution: Distribution) -> None:
     from torch import nn
 
     if distribution == "normal":

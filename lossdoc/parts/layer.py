@@ -1,7 +1,5 @@
 """What a layer is: it knows the shape that it makes of another, and the module that does it."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, ClassVar
 
 from lossdoc.word import Own, Word
@@ -29,7 +27,7 @@ class Layer(Word):
         """
         return shape
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":
         """Return the modules that make up the layer for samples of `shape`, by name, in order."""
         raise NotImplementedError
 

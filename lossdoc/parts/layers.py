@@ -1,7 +1,5 @@
 """Layers with weights, pools and what normalizes or drops; the sizes of what comes in are found out."""
 
-from __future__ import annotations
-
 import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -51,7 +49,7 @@ class Linear(Layer):
             raise ShapeError("data with classes; these have none, so write the number of outputs instead of 'classes'")
         return (int(out),) if len(shape) > 2 else (*shape[:-1], int(out))
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":
         """Return nn.Linear, behind a flatten where an image comes in."""
         from torch import nn
 
@@ -94,7 +92,7 @@ class Conv(_Window):
         self.slid(shape, 1, 1, 0)
         return (self.out, *shape[1:])
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.Conv1d or nn.Conv2d."""
         from torch import nn
 
@@ -119,7 +117,7 @@ class MaxPool(_Pool):
 
     word: ClassVar[str] = "maxpool"
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.MaxPool1d or nn.MaxPool2d."""
         from torch import nn
 
@@ -131,7 +129,7 @@ class AvgPool(_Pool):
 
     word: ClassVar[str] = "avgpool"
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.AvgPool1d or nn.AvgPool2d."""
         from torch import nn
 
@@ -150,7 +148,7 @@ class GlobalPool(_Window):
         self.slid(shape, 1, 1, 0)
         return shape[:1]
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return an adaptive pool to size 1, and a flatten."""
         from torch import nn
 
@@ -172,7 +170,7 @@ class Flatten(Layer):
         """Return (n,)."""
         return (math.prod(shape),)
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.Flatten."""
         from torch import nn
 
@@ -192,7 +190,7 @@ class BatchNorm(Layer):
             raise ShapeError("features, channels x length, or channels x height x width")
         return shape
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.BatchNorm1d or nn.BatchNorm2d."""
         from torch import nn
 
@@ -212,7 +210,7 @@ class LayerNorm(Layer):
             raise ShapeError("at least one dimension")
         return shape
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.LayerNorm."""
         from torch import nn
 
@@ -226,7 +224,7 @@ class Dropout(Layer):
     shorthand: ClassVar[str | None] = "rate"
     rate: Share = 0.5
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.Dropout."""
         from torch import nn
 
@@ -248,7 +246,7 @@ class Embedding(Layer):
             raise ShapeError("a sequence of whole numbers")
         return (*shape, self.out)
 
-    def modules(self, shape: Shape, classes: int | None) -> dict[str, nn.Module]:  # noqa: ARG002 - see Layer
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.Embedding."""
         from torch import nn
 

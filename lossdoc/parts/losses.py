@@ -1,14 +1,13 @@
 """Loss functions: how far the outputs are from the targets, as one number."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lossdoc.subject import Takes
 from lossdoc.word import Own, Positive, Share, Word, table
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from lossdoc.subject import Takes
 
 TINY = 1e-12  # keeps the logarithm of a probability of 0 in range: the loss is at most 27.6
 
@@ -32,15 +31,15 @@ class BuiltinLoss(LossWord):
     reduction: Literal["mean", "sum"] = "mean"
 
     @property
-    def takes(self) -> Takes:
+    def takes(self) -> "Takes":
         """What the model is to put out."""
         raise NotImplementedError
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return the losses before they are reduced."""
         raise NotImplementedError
 
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def __call__(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return the loss as a scalar."""
         losses = self.each(outputs, targets)
         return losses.sum() if self.reduction == "sum" else losses.mean()
@@ -57,11 +56,11 @@ class CrossEntropy(BuiltinLoss):
     label_smoothing: Share = 0.0
 
     @property
-    def takes(self) -> Takes:
+    def takes(self) -> "Takes":
         """What `inputs` says."""
         return self.inputs
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return (B,), or (B·T,) for sequences."""
         import torch.nn.functional as F  # noqa: N812 - its usual name
 
@@ -77,11 +76,11 @@ class Nll(BuiltinLoss):
     word: ClassVar[str] = "nll"
 
     @property
-    def takes(self) -> Takes:
+    def takes(self) -> "Takes":
         """Log-probabilities."""
         return "log-probabilities"
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return (B,), or (B·T,) for sequences."""
         import torch.nn.functional as F  # noqa: N812 - its usual name
 
@@ -98,11 +97,11 @@ class MulticlassHinge(BuiltinLoss):
     margin: Positive = 1.0
 
     @property
-    def takes(self) -> Takes:
+    def takes(self) -> "Takes":
         """Scores."""
         return "scores"
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return (B,)."""
         right = outputs.gather(1, targets.reshape(-1, 1))  # (B, 1)
         return (outputs - right + self.margin).clamp_min(0).sum(dim=1) - self.margin  # the right class itself adds margin
@@ -116,11 +115,11 @@ class Bce(BuiltinLoss):
     inputs: Literal["logits", "probabilities"] = "logits"
 
     @property
-    def takes(self) -> Takes:
+    def takes(self) -> "Takes":
         """What `inputs` says."""
         return self.inputs
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return a loss per output."""
         import torch.nn.functional as F  # noqa: N812 - its usual name
 
@@ -136,7 +135,7 @@ class _Difference(BuiltinLoss):
     goal: ClassVar[Literal["classes", "yes-no", "numbers"]] = "numbers"
 
     @property
-    def takes(self) -> Takes:
+    def takes(self) -> "Takes":
         """Plain values."""
         return "values"
 
@@ -146,7 +145,7 @@ class Mse(_Difference):
 
     word: ClassVar[str] = "mse"
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return a loss per output."""
         outputs, targets = matched(outputs, targets)
         return (outputs - targets) ** 2
@@ -157,7 +156,7 @@ class L1Loss(_Difference):
 
     word: ClassVar[str] = "l1"
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return a loss per output."""
         outputs, targets = matched(outputs, targets)
         return (outputs - targets).abs()
@@ -170,14 +169,14 @@ class Huber(_Difference):
     shorthand: ClassVar[str | None] = "delta"
     delta: Positive = 1.0
 
-    def each(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return a loss per output."""
         import torch.nn.functional as F  # noqa: N812 - its usual name
 
         return F.huber_loss(*matched(outputs, targets), delta=self.delta, reduction="none")
 
 
-def matched(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def matched(outputs: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
     """Return both in one shape and type: (B, 1) beside (B,) would broadcast to (B, B) without a word.
 
     Raises:

@@ -4,17 +4,18 @@
 Hyperparameters come in with every step, as floats or as tensors, so that one code trains one point or a thousand.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lossdoc.subject import Hyper, Slots
 from lossdoc.word import NonNegative, Positive, Share, Word, table
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer as TorchOptimizer
+
+    from lossdoc.subject import Hyper, Slots
+
+    Moved = tuple[Tensor, Slots]  # a parameter and its slots
 
 
 class OptimizerWord(Word):
@@ -32,17 +33,17 @@ class OptimizerWord(Word):
         """The hyperparameters by name."""
         return {name: float(getattr(self, name)) for name in type(self).model_fields}
 
-    def slots(self, parameter: Tensor) -> Slots:
+    def slots(self, parameter: "Tensor") -> "Slots":
         """Return the state of one parameter before the first step."""
         import torch
 
         return {name: torch.zeros_like(parameter) for name in self.memory}
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":
         """Return the parameter and its slots after one step; `taken` counts the steps before it."""
         raise NotImplementedError
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make the counterpart in torch.optim."""
         raise NotImplementedError
 
@@ -55,12 +56,12 @@ class Sgd(OptimizerWord):
     lr: Positive = 1e-2
     momentum: Share = 0.0
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
         """Return the parameter and its velocity after one step."""
         velocity = hyper["momentum"] * slots["velocity"] + gradient + hyper["weight_decay"] * parameter
         return parameter - hyper["lr"] * velocity, {"velocity": velocity}
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.SGD."""
         from torch import optim
 
@@ -84,13 +85,13 @@ class Nesterov(Sgd):
     word: ClassVar[str] = "nesterov"
     momentum: Positive = 0.9
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
         """Return the parameter and its velocity after one step."""
         gradient = gradient + hyper["weight_decay"] * parameter
         velocity = hyper["momentum"] * slots["velocity"] + gradient
         return parameter - hyper["lr"] * (gradient + hyper["momentum"] * velocity), {"velocity": velocity}
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.SGD with Nesterov momentum."""
         from torch import optim
 
@@ -104,11 +105,11 @@ class Gd(OptimizerWord):
     whole: ClassVar[bool] = True
     lr: Positive = 1e-1
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
         """Return the parameter after one step."""
         return parameter - hyper["lr"] * (gradient + hyper["weight_decay"] * parameter), slots
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.SGD."""
         from torch import optim
 
@@ -123,13 +124,13 @@ class Adagrad(OptimizerWord):
     lr: Positive = 1e-2
     eps: Positive = 1e-10
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
         """Return the parameter and its sum of squares after one step."""
         gradient = gradient + hyper["weight_decay"] * parameter
         squares = slots["squares"] + gradient**2
         return parameter - hyper["lr"] * gradient / (squares.sqrt() + hyper["eps"]), {"squares": squares}
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.Adagrad."""
         from torch import optim
 
@@ -148,13 +149,13 @@ class RmsProp(OptimizerWord):
     alpha: Share = 0.99
     eps: Positive = 1e-8
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
         """Return the parameter and its mean of squares after one step."""
         gradient = gradient + hyper["weight_decay"] * parameter
         squares = hyper["alpha"] * slots["squares"] + (1 - hyper["alpha"]) * gradient**2
         return parameter - hyper["lr"] * gradient / (squares.sqrt() + hyper["eps"]), {"squares": squares}
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.RMSprop."""
         from torch import optim
 
@@ -171,11 +172,11 @@ class Adam(OptimizerWord):
     beta2: Share = 0.999
     eps: Positive = 1e-8
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":
         """Return the parameter and both averages after one step."""
         return self.adapt(parameter, gradient + hyper["weight_decay"] * parameter, slots, hyper, taken)
 
-    def adapt(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:
+    def adapt(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":
         """Return the same, for a gradient that already has its share of weight decay."""
         beta1, beta2 = hyper["beta1"], hyper["beta2"]
         mean = beta1 * slots["mean"] + (1 - beta1) * gradient
@@ -183,7 +184,7 @@ class Adam(OptimizerWord):
         size = (squares / (1 - beta2 ** (taken + 1))).sqrt() + hyper["eps"]
         return parameter - hyper["lr"] * mean / (1 - beta1 ** (taken + 1)) / size, {"mean": mean, "squares": squares}
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.Adam."""
         from torch import optim
 
@@ -196,11 +197,11 @@ class AdamW(Adam):
     word: ClassVar[str] = "adamw"
     weight_decay: NonNegative = 1e-2
 
-    def update(self, parameter: Tensor, gradient: Tensor, slots: Slots, hyper: Hyper, taken: int) -> tuple[Tensor, Slots]:
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":
         """Return the parameter and both averages after one step."""
         return self.adapt(parameter * (1 - hyper["lr"] * hyper["weight_decay"]), gradient, slots, hyper, taken)
 
-    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> TorchOptimizer:
+    def torch(self, parameters: Iterable[Any], hyper: Mapping[str, float]) -> "TorchOptimizer":
         """Make torch.optim.AdamW."""
         from torch import optim
 

@@ -1,17 +1,17 @@
 """Preprocessing of inputs: fitted on the training split only, then applied to every split with the same numbers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from lossdoc.word import Meant, Number, Positive, Word, table
 
-Inputs = NDArray[Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Inputs = NDArray[Any]
+
 Per = Literal["feature", "channel", "all"]
 Numbers = Annotated[
     tuple[Number, ...], Field(min_length=1, strict=False), Meant("a list of numbers, one per channel or feature")
@@ -22,11 +22,13 @@ Numbers = Annotated[
 class Affine:
     """(x − shift) / scale, with arrays that broadcast against one sample."""
 
-    shift: Inputs
-    scale: Inputs
+    shift: "Inputs"
+    scale: "Inputs"
 
-    def __call__(self, inputs: Inputs) -> Inputs:
+    def __call__(self, inputs: "Inputs") -> "Inputs":
         """Return the inputs (n, ...) preprocessed, float32."""
+        import numpy as np
+
         return ((inputs - self.shift) / self.scale).astype(np.float32)
 
 
@@ -35,7 +37,7 @@ class Preprocessing(Word):
 
     kind: ClassVar[str] = "a step of preprocessing"
 
-    def fit(self, inputs: Inputs) -> Affine:
+    def fit(self, inputs: "Inputs") -> Affine:
         """Return the step with its numbers taken from the training inputs (n, ...).
 
         Raises:
@@ -50,8 +52,10 @@ class Scale(Preprocessing):
     word: ClassVar[str] = "scale"
     divide_by: Positive
 
-    def fit(self, inputs: Inputs) -> Affine:  # noqa: ARG002 - see Preprocessing
+    def fit(self, inputs: "Inputs") -> Affine:  # noqa: ARG002 - see Preprocessing
         """Need nothing of the inputs."""
+        import numpy as np
+
         return Affine(np.zeros(()), np.asarray(self.divide_by))
 
 
@@ -62,8 +66,10 @@ class Standardize(Preprocessing):
     shorthand: ClassVar[str | None] = "per"
     per: Per = "feature"
 
-    def fit(self, inputs: Inputs) -> Affine:
+    def fit(self, inputs: "Inputs") -> Affine:
         """Take mean and deviation of the training inputs, in float64."""
+        import numpy as np
+
         axes = _axes(inputs, self.per)
         deviation = inputs.std(axis=axes, keepdims=True, dtype=np.float64)[0]
         mean = inputs.mean(axis=axes, keepdims=True, dtype=np.float64)[0]
@@ -78,8 +84,10 @@ class Center(Preprocessing):
     shorthand: ClassVar[str | None] = "per"
     per: Per = "channel"
 
-    def fit(self, inputs: Inputs) -> Affine:
+    def fit(self, inputs: "Inputs") -> Affine:
         """Take the mean of the training inputs, in float64."""
+        import numpy as np
+
         return Affine(inputs.mean(axis=_axes(inputs, self.per), keepdims=True, dtype=np.float64)[0], np.ones(()))
 
 
@@ -90,18 +98,20 @@ class Statistics(Preprocessing):
     mean: Numbers
     std: Annotated[tuple[Positive, ...], Field(min_length=1, strict=False), Meant("a list of numbers above 0")] = (1.0,)
 
-    def fit(self, inputs: Inputs) -> Affine:
+    def fit(self, inputs: "Inputs") -> Affine:
         """Take the numbers as they are, along the first dimension of a sample."""
         return Affine(_along(self.mean, inputs, "mean"), _along(self.std, inputs, "std"))
 
 
-def _axes(inputs: Inputs, per: Per) -> tuple[int, ...]:
+def _axes(inputs: "Inputs", per: Per) -> tuple[int, ...]:
     """Return the axes over which is averaged; axis 1 holds channels, or the features of flat samples."""
     keep = {"feature": range(1, inputs.ndim), "channel": range(1, min(2, inputs.ndim)), "all": range(0)}[per]
     return tuple(axis for axis in range(inputs.ndim) if axis not in keep)
 
 
-def _along(numbers: tuple[float, ...], inputs: Inputs, name: str) -> Inputs:
+def _along(numbers: tuple[float, ...], inputs: "Inputs", name: str) -> "Inputs":
+    import numpy as np
+
     channels = inputs.shape[1] if inputs.ndim > 1 else 1
     if len(numbers) not in (1, channels):
         raise ValueError(f"'{name}' has {len(numbers)} numbers, the inputs have {channels} channels or features")

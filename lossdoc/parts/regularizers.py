@@ -1,7 +1,5 @@
 """Terms added to the loss that keep the weights small: L1 drives them to exactly 0, L2 makes all of them small."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -35,7 +33,7 @@ class _Norm:
     include_bias: bool = False
     own: ClassVar[bool] = False
 
-    def parameters(self, model: nn.Module) -> Mapping[str, Tensor]:
+    def parameters(self, model: "nn.Module") -> "Mapping[str, Tensor]":
         """Return what the term weighs down, by name."""
         return {name: each for name, each in model.named_parameters() if self.include_bias or each.dim() > 1}
 
@@ -46,7 +44,7 @@ class L1(_Norm):
 
     word: ClassVar[str] = "l1"
 
-    def value(self, model: nn.Module) -> Tensor:
+    def value(self, model: "nn.Module") -> "Tensor":
         """Return sum |w| as a scalar."""
         import torch
 
@@ -59,7 +57,7 @@ class L2(_Norm):
 
     word: ClassVar[str] = "l2"
 
-    def value(self, model: nn.Module) -> Tensor:
+    def value(self, model: "nn.Module") -> "Tensor":
         """Return half of sum w² as a scalar."""
         import torch
 

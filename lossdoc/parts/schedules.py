@@ -1,7 +1,5 @@
 """Schedules: a factor on the learning rate at each step, by the step (from 0) and the total number of steps."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 
@@ -80,7 +78,7 @@ class Warmup(Schedule):
     word: ClassVar[str] = "warmup"
     shorthand: ClassVar[str | None] = "steps"
     steps: Count
-    then: ScheduleWord = Constant()
+    then: ScheduleWord = Constant.model_construct()
 
     def __call__(self, step: int, total: int) -> float:
         """Return (step + 1) / steps while warming up."""

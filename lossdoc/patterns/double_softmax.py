@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,11 +17,13 @@ from lossdoc.rule import rule
 from lossdoc.synthetic import double_softmax as applied_twice
 from lossdoc.synthetic import healthy, healthy_epochs, seeds, underfit
 
+EXAMPLES: tuple[Callable[[], Curve | Runs], ...] = (applied_twice, partial(applied_twice, seed=1, points=100), seeds)
+
 
 @rule(
     code="LC104",
     severity=Severity.ERROR,
-    fires_on=(applied_twice, partial(applied_twice, seed=1, points=100), seeds),
+    fires_on=EXAMPLES,
     quiet_on=(healthy, healthy_epochs, underfit),
     mutes=(
         "lr-too-high",
@@ -102,7 +105,7 @@ def _last(s: Shape) -> float:
 
 
 def _classes(shapes: list[Shape]) -> int | None:
-    """Return the number of classes: as told, or the only one that the first loss, log n less what an epoch learns, allows."""
+    """Return the number of classes: as told, or the only one that the first loss allows."""
     if not shapes:
         return None
     told = shapes[0].curve.context.classes

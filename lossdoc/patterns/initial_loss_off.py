@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import numpy as np
+
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
@@ -45,9 +47,9 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
         Losses that are not cross-entropy in nats, and logs whose first point is already an average of many steps.
 
     Decided by:
-        The loss at step 0 or 1 differs from log n by more than a `factor`, and by `sigmas` of the noise of the first
-        tenth. A healthy He initialization begins at 1.4 times log n, so that a factor of two is beyond what a sound
-        initialization gives.
+        The loss at step 0 or 1, and the median of the first five, differ from log n by more than a `factor`, and by
+        `sigmas` of the noise of the first tenth. A healthy He initialization begins at 1.4 times log n, so that a factor
+        of two is beyond what a sound initialization gives.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), training process, step 3
@@ -60,7 +62,8 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
         raise NotApplicable("the log does not begin with the first step")
     level, first = math.log(classes), float(s.y[0])
     noise = series.noise(s.y[: max(9, s.n // 10)])
-    ratio = max(first / level, level / first) if first > 0 else math.inf
+    # a batch of one sample may begin anywhere, five of them do not
+    ratio = min(max(loss / level, level / loss) if loss > 0 else math.inf for loss in (first, float(np.median(s.y[:5]))))
     if ratio <= factor or abs(first - level) <= sigmas * noise:
         return None
     facts = {"measured": first, "expected": level, "noise": noise}

@@ -110,7 +110,7 @@ def _peak(s: Shape, peak: float, setback: float) -> Evidence | None:
 
 
 def _setback(s: Shape, setback: float) -> Evidence | None:
-    """An epoch's mean has hardly any noise of its own, and weights that jump show in both losses; elsewhere noise is tested."""
+    """An epoch's mean has hardly any noise of its own, and weights that jump show in both losses; else noise is tested."""
     if s.by_epoch and s.val is not None:
         rise = min(series.draw_up(s.y), series.draw_up(s.val.value))
         bound = 0.0
@@ -168,7 +168,12 @@ def _burst(s: Shape, burst: float) -> Evidence | None:
 
 def _stuck(s: Shape) -> Evidence | None:
     """Fixed weights give the same validation loss each time; 2 % above log n is more than an untrained network's spread."""
-    if s.uniform is None or s.val is None or np.ptp(s.val.value) == 0 or not min(s.end, s.val_end) > 1.02 * s.uniform:
+    if (
+        s.uniform is None
+        or s.val is None
+        or s.val.value.min() == s.val.value.max()
+        or not min(s.end, s.val_end) > 1.02 * s.uniform
+    ):
         return None
     facts = {"end": s.end, "uniform": s.uniform}
     summary = f"the loss is stuck at {s.end:.4g}, above {s.uniform:.4g} for a uniform guess, though the weights do move"

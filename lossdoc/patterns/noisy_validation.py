@@ -65,6 +65,6 @@ def noisy_validation(
     if not (margin > 1 and jitter > of_train * train):
         return None
     facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": max(1.0, 1 / relative**2)}
-    summary = f"validation jumps by {jitter:.3g} from one measurement to the next, {relative:.0%} of its mean; training by {train:.2g}"
+    summary = f"validation jumps by {jitter:.3g} at a time, {relative:.0%} of its mean; training by {train:.2g}"
     sure = sureness(margin, jitter / (of_train * train) if train > 0 else math.inf)
     return Evidence(summary, facts, (float(s.val.step[0]), float(s.val.step[-1])), sure)

@@ -62,8 +62,10 @@ def non_finite(curve: Curve) -> Evidence | None:
     what = "NaN" if np.isnan(first.value[bad][0]) else "infinite"
     span = (at, float(first.step[-1]))
     facts = {"first_step": at, "non_finite": float(bad.sum())}
-    return Evidence(f"'{first.name}' is {what} from step {at:g} on" if bad[int(np.argmax(bad)) :].all() else
-                    f"'{first.name}' is {what} at step {at:g}, and not finite {bad.sum()} times in all", facts, span, 1.0)  # fmt: skip
+    for_good = bool(bad[int(np.argmax(bad)) :].all())
+    rest = "" if bad.sum() == 1 else " and from then on" if for_good else f", and not finite {bad.sum()} times in all"
+    summary = f"'{first.name}' is {what} at step {at:g}{rest}"
+    return Evidence(summary, facts, span, 1.0)
 
 
 def _breaks(series: Series) -> float:

@@ -76,7 +76,8 @@ def spikes(
     if len(first) > max(3.0, crowd * s.n) or (len(first) < 2 and highest <= lone * s.learned):
         return None
     where = ", ".join(f"{s.x[place]:g}" for place in first[:4]) + (", ..." if len(first) > 4 else "")
-    summary = f"{len(first)} spike{'s' * (len(first) > 1)}, at step{'s' * (len(first) > 1)} {where}: up to {highest:.3g} above the curve"
+    many = f"{len(first)} spikes, at steps {where}:" if len(first) > 1 else f"a spike at step {where},"
+    summary = f"{many} up to {highest:.3g} above the curve"
     facts = {"spikes": float(len(first)), "highest": highest, "first_step": float(s.x[at[0]])}
     sure = sureness(float((height[at] / bound[at]).max()), highest / (learned * s.learned))
     return Evidence(summary, facts, (float(s.x[at[0]]), float(s.x[at[-1]])), sure)

@@ -170,7 +170,7 @@ def _numbers(flat: bytes) -> Floats | None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)  # numpy's way to say that it stopped before the end
         try:
-            return np.fromstring(flat, sep=",")  # type: ignore[call-overload, no-any-return]  # bytes work, the stubs ask for str
+            return np.fromstring(flat, sep=",")
         except (DeprecationWarning, ValueError):
             return None
 
@@ -250,7 +250,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _unreadable(name: str, column: Column, lines: Sequence[int]) -> list[str]:
-    """Tell of the cells that are no numbers in a column that also holds numbers (a column of words is none that lacks them)."""
+    """Tell of the cells that are no numbers in a column that also holds numbers; a column of words lacks none."""
     if column.labels is None or not column.logged.any():
         return []
     missing = ((line, cell) for line, cell, there in zip(lines, column.labels, column.logged, strict=True) if not there)

@@ -1,7 +1,5 @@
 """The blocks of model.yaml, from the top."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -40,7 +38,7 @@ class DataBlock(Block):
     batch_size: Count = 32
     shuffle: bool = True
     drop_last: bool = False
-    split: Split = Split()
+    split: Split = Split.model_construct()
     preprocess: tuple[Preprocessing, ...] = ()
     classes: Annotated[int | None, Field(ge=2), Meant("a whole number of 2 or more")] = None
 
@@ -123,15 +121,15 @@ class Spec(Block):
     python_path: Names | None = None
     data: DataBlock
     model: ModelBlock
-    loss: LossWord = CrossEntropy()
-    optimizer: OptimizerWord = Adam()
-    regularization: Regularization = Regularization()
-    schedule: ScheduleWord = Constant()
-    train: Train = Train()
+    loss: LossWord = CrossEntropy.model_construct()
+    optimizer: OptimizerWord = Adam.model_construct()
+    regularization: Regularization = Regularization.model_construct()
+    schedule: ScheduleWord = Constant.model_construct()
+    train: Train = Train.model_construct()
     step: Own | None = None
-    overfit: Overfit = Overfit()
-    sweep: Sweep = Sweep()
-    checks: Checks = Checks()
+    overfit: Overfit = Overfit.model_construct()
+    sweep: Sweep = Sweep.model_construct()
+    checks: Checks = Checks.model_construct()
 
     _document: Document = PrivateAttr(default_factory=lambda: Document("model.yaml"))
     _warnings: tuple[Problem, ...] = PrivateAttr(())
@@ -157,7 +155,7 @@ class Spec(Block):
 
         return dict(plain(self))
 
-    def with_values(self, values: Mapping[str, Any]) -> Spec:
+    def with_values(self, values: Mapping[str, Any]) -> "Spec":
         """Return the same with other values at some paths; where a whole number is meant, numbers are rounded to one.
 
         Raises:

@@ -1,0 +1,188 @@
+"""The usual names of columns, and what is what by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from lossdoc.curve import Table
+from lossdoc.errors import UserError, did_you_mean
+
+# The words that names are made of, from the best to the last choice. Names are split at anything but letters and digits.
+LOSS = (
+    "loss",
+    "losses",
+    "nll",
+    "xent",
+    "logloss",
+    "crossentropy",
+    "cross",
+    "bce",
+    "ce",
+    "mse",
+    "cost",
+    "objective",
+    "criterion",
+)
+TRAIN = ("train", "training", "tr", "trn", "learn")
+VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing")
+STEP = ("step", "steps", "iteration", "iterations", "iter", "iters", "it", "update", "updates", "batch", "batches", "epoch",
+        "epochs", "index")  # fmt: skip
+RUN = ("run", "runs", "seed", "trial", "replicate", "repetition")
+EPOCH = ("epoch", "epochs", "ep")
+COUNTER_FILLERS = ("global", "num", "n", "current", "trainer", "number", "train", "training", "total", "no")
+RUN_FILLERS = ("id", "name", "number", "no", "random")
+LOSS_FILLERS = ("epoch", "total", "mean", "avg", "entropy")
+NO_LOSS = ("scale", "scaler", "acc", "accuracy", "best", "weight", "std", "var", "lr", "improvement", "delta", "grad")
+OTHERS: Mapping[str, tuple[str, ...]] = {
+    "lr": ("lr", "learning_rate", "train_lr", "lr0", "lr_adam", "lr_sgd", "x_lr0", "lr_pg0", "train_learning_rate"),
+    "train_accuracy": ("acc", "accuracy", "train_acc", "train_accuracy", "training_accuracy", "accuracy_train", "acc_train"),
+    "val_accuracy": ("val_acc", "val_accuracy", "valid_acc", "valid_accuracy", "validation_accuracy", "eval_accuracy",
+                     "eval_acc", "test_acc", "test_accuracy", "accuracy_val", "acc_val"),
+    "grad_norm": ("grad_norm", "gradient_norm", "train_grad_norm", "gradnorm"),
+}  # fmt: skip
+
+Ranked = list[tuple[tuple[int, ...], str]]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The names of the columns that hold the training loss, the validation loss, the step and the run; None = there is none.
+
+    `notes` tell of the choices among several columns that would do.
+    """
+
+    train: str
+    val: str | None = None
+    step: str | None = None
+    run: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def choose(
+    table: Table, *, train: str | None = None, val: str | None = None, step: str | None = None, run: str | None = None
+) -> Roles:
+    """Choose by the usual names, or take what was told.
+
+    Raises:
+        UserError: when a column that was told does not exist, when there is no loss, or when the loss has not one number.
+    """
+    told = {name for name in (train, val, step, run) if name is not None}
+    _must_exist(table, told)
+    notes: list[str] = []
+    free = [name for name in table.columns if name not in told]
+    run = run or _run(free)
+    numeric = [name for name in free if table.columns[name].logged.any() and name != run]
+    step = step or next((name for _, name in counters(numeric)), None)
+    losses = [name for name in free if name not in {step, run} and _is_loss(name)]
+    val = val or _pick(_ranked(losses, VAL, need=True), "validation loss", notes)
+    train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, need=False), "training loss", notes)
+    if train is None and val is None:
+        step, train = _headless(table, step)
+    elif train is None:
+        notes.append(f"there is no training loss: '{val}' stands in for it")
+        train, val = val, None
+    if train is None:
+        message = f"has no loss column; its columns are {_listed(table)}: name one with --train COLUMN"
+        raise UserError.of(message, kind="no-loss", file=table.source)
+    _must_hold_numbers(table, train, val)
+    return Roles(train, val, step, run, tuple(notes))
+
+
+def words(name: str) -> list[str]:
+    """Split a name into lower-case words: "val/box_loss" gives val, box, loss; "trainLoss" gives train, loss."""
+    spaced = "".join(f" {here}" if here.isupper() and before.islower() else here for before, here in pairwise(" " + name))
+    parted: list[str] = []
+    for word in "".join(sign if sign.isalnum() else " " for sign in spaced.lower()).split():
+        head = word.removesuffix("loss")
+        parted += [head, "loss"] if head != word and head in TRAIN + VAL else [word]
+    return parted
+
+
+def counters(names: Sequence[str]) -> Ranked:
+    """Return the counters among the names: steps before epochs, a counter of all steps before one that may start again."""
+    ranked = []
+    for name in names:
+        parts = words(name)
+        own = [part for part in parts if part in STEP]
+        if own and all(part in STEP or part in COUNTER_FILLERS for part in parts):
+            ranked.append(((STEP.index(own[0]) // 2, int("global" not in parts)), name))
+    return sorted(ranked, key=lambda item: item[0])
+
+
+def counts_epochs(name: str) -> bool:
+    """Tell whether a name is that of a counter of epochs."""
+    return bool({*words(name)} & {*EPOCH})
+
+
+def canonical(name: str) -> str:
+    """Return "lr", "train_accuracy", "val_accuracy" or "grad_norm" for a name that means it, else the name itself."""
+    plain = "_".join(words(name))
+    return next((known for known, names in OTHERS.items() if plain in names), name)
+
+
+def _listed(table: Table) -> str:
+    return ", ".join(f"'{name}'" for name in table.columns)
+
+
+def _must_exist(table: Table, told: set[str]) -> None:
+    for name in sorted(told - set(table.columns)):
+        near = did_you_mean(name, table.columns)
+        message = f"has no column '{name}'{near}; its columns are {_listed(table)}"
+        raise UserError.of(message, kind="unknown-column", file=table.source)
+
+
+def _must_hold_numbers(table: Table, *names: str | None) -> None:
+    for name in names:
+        if name is not None and not table.columns[name].logged.any():
+            raise UserError.of(f"column '{name}' holds not one number", kind="no-numbers", file=table.source)
+
+
+def _is_loss(name: str) -> bool:
+    parts = words(name)
+    return any(part in LOSS for part in parts) and not any(part in NO_LOSS for part in parts)
+
+
+def _ranked(names: Sequence[str], side: Sequence[str], *, need: bool) -> Ranked:
+    """Rank losses of one side: a word of that side, then few other words, then better words, then epochs' before steps'.
+
+    With `need` only names with a word of the side will do, without it also names that have a word of no side.
+    """
+    ranked = []
+    for name in names:
+        parts = words(name)
+        own = [part for part in parts if part in side]
+        if not own and (need or any(part in VAL for part in parts)):
+            continue
+        loss = min(LOSS.index(part) for part in parts if part in LOSS)
+        extra = sum(part not in (*side, *LOSS, *LOSS_FILLERS) for part in parts)
+        ranked.append(((int(not own), extra, loss, side.index(own[0]) if own else 0, int("step" in parts)), name))
+    return sorted(ranked, key=lambda item: item[0])
+
+
+def _pick(ranked: Ranked, what: str, notes: list[str]) -> str | None:
+    if len(ranked) > 1:
+        rest = ", ".join(f"'{name}'" for _, name in ranked[1:])
+        notes.append(f"'{ranked[0][1]}' is taken for the {what}; {rest} would do too")
+    return ranked[0][1] if ranked else None
+
+
+def _run(names: Sequence[str]) -> str | None:
+    for name in names:
+        parts = words(name)
+        if any(part in RUN for part in parts) and all(part in (*RUN, *RUN_FILLERS) for part in parts):
+            return name
+    return None
+
+
+def _headless(table: Table, step: str | None) -> tuple[str | None, str | None]:
+    """Return step and loss of a table without names: the loss alone, or behind a first column that only rises."""
+    names = list(table.columns)
+    if names == ["1"]:
+        return None, "1"
+    if names[:2] == ["1", "2"] and (np.diff(table.columns["1"].values) > 0).all():
+        return "1", "2"
+    return step, None
