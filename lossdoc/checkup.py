@@ -116,7 +116,9 @@ def fit(case: Case) -> Report:
     show.end()
     named = [name for name in case.select if name in patterns.names()]
     unwanted = [name for name in case.ignore if name in patterns.names()]
-    report = examine_curve(log.curve(), title="training", source=subject.source, select=named, ignore=unwanted)
+    report = examine_curve(
+        log.curve(), title="training", source=subject.source, notes=show.final(), select=named, ignore=unwanted
+    )
     return replace(report, decisive=Severity.ERROR)
 
 
@@ -213,15 +215,28 @@ def checkup(case: Case) -> list[Report]:
 
 
 class _Shown:
-    """Shows the last tick of a training as progress."""
+    """Shows each tick of a training as progress, and keeps the last ones."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.last: train.Tick | None = None
+        self.validation: train.Losses | None = None
 
     def __call__(self, tick: train.Tick) -> None:
         self.last = tick
+        self.validation = tick.validation or self.validation
         self.progress.show(_told(tick))
+
+    def final(self) -> list[str]:
+        """Say where the training ended."""
+        if self.last is None:
+            return []
+        at_last = f"after {self.last.step} steps: training loss {self.last.train.loss:.4g}"
+        if self.validation is not None:
+            at_last += f", validation loss {self.validation.loss:.4g}"
+            if math.isfinite(self.validation.accuracy):
+                at_last += f", validation accuracy {100 * self.validation.accuracy:.1f} %"
+        return [at_last]
 
     def end(self) -> None:
         """Show the very last tick."""

@@ -82,9 +82,7 @@ def plain_report(report: Report) -> dict[str, Any]:
         "findings": [plain_finding(finding) for finding in report.findings],
         "passed": list(report.passed),
         "skipped": dict(report.skipped),
-        "measured": {
-            code: {"summary": one.summary, "facts": numbers(one.facts)} for code, one in report.measured.items()
-        },
+        "measured": {code: {"summary": one.summary, "facts": numbers(one.facts)} for code, one in report.measured.items()},
         "notes": list(report.notes),
     }
     if report.inconclusive is not None:

@@ -476,7 +476,7 @@ def frozen(build: Callable[[int], nn.Module], count: int) -> Callable[[int], nn.
 
     def freeze(model: Any) -> None:
         for parameter in list(model.parameters())[:count]:
-            parameter.requires_grad_(False)
+            parameter.requires_grad = False
 
     return changed(build, freeze)
 

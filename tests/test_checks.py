@@ -16,7 +16,7 @@ from torch import nn
 from lossdoc import expected, probe, specimens
 from lossdoc.checks import _dropout, _first_loss, _weight_decay
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Severity
+from lossdoc.findings import Passed, Severity
 from lossdoc.parts.losses import Bce, CrossEntropy, Huber, L1Loss, Mse, MulticlassHinge
 from lossdoc.parts.optimizers import Adagrad, Adam, AdamW, Gd, Momentum, Nesterov, RmsProp, Sgd
 from lossdoc.parts.regularizers import L1, L2
@@ -215,7 +215,7 @@ def test_weight_decay_formulas_against_torch(optimizer: Any) -> None:
     assert expected.SHRINKS[optimizer.word](weights.numpy(), optimizer.hyper) == pytest.approx(
         live.detach().numpy(), rel=1e-9
     )
-    assert _weight_decay.judge(specimens.with_recipe(specimens.healthy(), optimizer=optimizer), 0.1) is None
+    assert isinstance(_weight_decay.judge(specimens.with_recipe(specimens.healthy(), optimizer=optimizer), 0.1), Passed)
 
 
 # --- first loss
@@ -336,9 +336,9 @@ class HalfDropout(nn.Dropout):
     [(nn.Dropout(0.3), None), (nn.Dropout2d(0.5), None), (AlwaysOn(0.3), "evaluation"), (HalfDropout(0.3), "drops 15")],
 )
 def test_dropout_drops_what_it_says(module: Any, word: Any) -> None:
-    evidence = _dropout.judge({"here": module})
-    assert (evidence is None) == (word is None)
-    assert word is None or (evidence is not None and word in evidence.summary)
+    answer = _dropout.judge({"here": module})
+    assert isinstance(answer, Passed) == (word is None)
+    assert word is None or word in answer.summary
 
 
 # --- data

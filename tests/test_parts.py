@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from lossdoc.errors import UserError
 from lossdoc.parts import activations, initializers, layers, losses, optimizers, preprocessing, regularizers, schedules
 from lossdoc.parts.layer import Layer, OwnLayer, ShapeError
 
@@ -126,9 +127,19 @@ def test_a_probability_of_zero_stays_in_range() -> None:
     assert losses.CrossEntropy(inputs="probabilities")(wrong, torch.tensor([0])) == pytest.approx(-math.log(1e-12), rel=1e-4)
 
 
-def test_shapes_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"puts out \(4, 3\), the targets are \(4,\)"):
-        losses.Mse()(LOGITS, VALUES)
+@pytest.mark.parametrize(
+    ("loss", "outputs", "targets", "told"),
+    [
+        (losses.Mse(), LOGITS, VALUES, "the model puts out 4x3, but the targets are 4; the same shape is meant"),
+        (losses.Bce(), VALUES, VALUES[:2], "the model puts out 4, but the targets are 2"),
+        (losses.CrossEntropy(), LOGITS, VALUES, "the targets are 4 of torch.float32; outputs"),
+        (losses.CrossEntropy(), LOGITS, CLASSES[:2], "the model puts out 4x3, the targets are 2"),
+        (losses.MulticlassHinge(), VALUES, CLASSES, "one class number each"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(loss: Any, outputs: Any, targets: Any, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        loss(outputs, targets)
 
 
 SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...]]] = [

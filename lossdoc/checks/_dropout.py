@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lossdoc.findings import Evidence
+from lossdoc.findings import Evidence, Passed
 from lossdoc.subject import Subject
 
 if TYPE_CHECKING:
@@ -38,16 +38,13 @@ def dropouts(subject: Subject) -> Mapping[str, nn.Module]:
     return found
 
 
-def judge(modules: Mapping[str, nn.Module]) -> Evidence | None:
+def judge(modules: Mapping[str, nn.Module]) -> Evidence | Passed:
     """Send ones through each dropout and count what is left."""
-    for name, module in modules.items():
-        found = _one(name, module)
-        if found is not None:
-            return found
-    return None
+    answers = [_one(name, module) for name, module in modules.items()]
+    return next((answer for answer in answers if isinstance(answer, Evidence)), answers[0])
 
 
-def _one(name: str, module: nn.Module) -> Evidence | None:
+def _one(name: str, module: nn.Module) -> Evidence | Passed:
     import torch
 
     from lossdoc import probe
@@ -73,7 +70,7 @@ def _one(name: str, module: nn.Module) -> Evidence | None:
         )
     if not torch.equal(kept, ones):
         return Evidence(f"dropout `{name}` is still on in evaluation mode", facts=facts, confidence=0.98)
-    return None
+    return Passed(f"dropout drops {share:.1%}, scales the rest by {scale:.3g}, and is off in evaluation", facts)
 
 
 def _ones(module: nn.Module) -> Tensor:

@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 
 from lossdoc.curve import Floats
-from lossdoc.errors import user_code
-from lossdoc.findings import Evidence
+from lossdoc.errors import NotApplicable, user_code
+from lossdoc.findings import Evidence, Passed
 from lossdoc.subject import Penalty, Subject
 
 SHARE = 1e-3  # of the predicted rise: rounding of sums over a million weights in float32 stays below
 ULP = 2.0**-23  # float32's relative distance of neighbors
 
 
-def judge(subject: Subject, penalty: Penalty) -> Evidence | None:
+def judge(subject: Subject, penalty: Penalty) -> Evidence | Passed:
     """Switch one penalty on alone and compare the rise of the loss with its formula."""
     return _own(subject, penalty) if penalty.own or penalty.word not in ("l1", "l2") else _norm(subject, penalty)
 
 
 def rise(subject: Subject, penalty: Penalty) -> tuple[float, float]:
-    """Return by how much the loss rises on the first batch when the penalty is switched on alone, and the loss without it."""
+    """Return by how much the first batch's loss rises when the penalty is switched on alone, and the loss without it."""
     from lossdoc import probe, train
 
     batch = probe.take(subject, samples=1)[0]
@@ -35,7 +35,7 @@ def rise(subject: Subject, penalty: Penalty) -> tuple[float, float]:
     return train.measure(alone, model, batch, training=True).total - off, off
 
 
-def _norm(subject: Subject, penalty: Penalty) -> Evidence | None:
+def _norm(subject: Subject, penalty: Penalty) -> Evidence | Passed:
     from lossdoc import probe
 
     model = probe.untouched(subject).build(subject.seed)
@@ -44,14 +44,18 @@ def _norm(subject: Subject, penalty: Penalty) -> Evidence | None:
     predicted = penalty.coefficient * _closed_form(penalty.word, weights)
     risen, loss = rise(subject, penalty)
     tolerance = SHARE * abs(predicted) + 4 * ULP * (abs(loss) + abs(predicted))
-    if not math.isfinite(loss) or (abs(risen - predicted) <= tolerance and predicted > 0):
-        return None
     facts = {"measured": risen, "expected": predicted, "tolerance": tolerance, "weights": float(weights.size)}
     formula = "c·sum |w|" if penalty.word == "l1" else "c/2·sum w²"
+    if not math.isfinite(loss):
+        raise NotApplicable("the first loss is not a finite number")
+    if abs(risen - predicted) <= tolerance and predicted > tolerance:
+        return Passed(f"`{penalty.word}` raises the loss by {risen:.4g}, as {formula} says", facts)
     if predicted <= tolerance:
         why = "it looks at no weights" if not weights.size else "all its weights are 0" if not weights.any() else None
         if why is None:
-            return None  # a coefficient too small to show in float32
+            return Passed(
+                f"`{penalty.word}` is due to raise the loss by {predicted:.2g}: too little to show in float32", facts
+            )
         return Evidence(f"`{penalty.word}` has no effect: {why}", facts=facts)
     verdict = (
         f"falls by {-risen:.4g}"
@@ -71,7 +75,7 @@ def _closed_form(word: str, weights: Floats) -> float:
     return float(np.abs(weights).sum() if word == "l1" else np.square(weights).sum() / 2)
 
 
-def _own(subject: Subject, penalty: Penalty) -> Evidence | None:
+def _own(subject: Subject, penalty: Penalty) -> Evidence | Passed:
     """Judge a term without a formula: it must rise, and its gradient must reach the weights."""
     risen, loss = rise(subject, penalty)
     rounding = 4 * ULP * abs(loss)
@@ -91,7 +95,7 @@ def _own(subject: Subject, penalty: Penalty) -> Evidence | None:
         )
     if not slope > 0 and grown > rounding and risen > rounding:
         return Evidence(
-            f"{penalty.word} raises the loss by {risen:.4g}, but its gradient is 0 for every weight: it cannot have an effect",
+            f"{penalty.word} raises the loss by {risen:.4g}, but its gradient is 0 for every weight: it has no effect",
             facts=facts,
             confidence=0.97,
             remedies=("compute the penalty from the parameters themselves, without `.data`, `.detach()` or `.item()`",),
@@ -100,7 +104,7 @@ def _own(subject: Subject, penalty: Penalty) -> Evidence | None:
         return Evidence(
             f"with {penalty.word} switched on the loss falls by {-risen:.4g}; regularization must raise it", facts=facts
         )
-    return None
+    return Passed(f"{penalty.word} raises the loss by {risen:.4g}, and its gradient reaches the weights", facts)
 
 
 def _when_weights_grow(subject: Subject, penalty: Penalty) -> tuple[float, float]:

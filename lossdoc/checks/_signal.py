@@ -12,7 +12,7 @@ from lossdoc.subject import Subject
 
 @dataclass(frozen=True)
 class Signal:
-    """The root mean square over samples and units of what differs from sample to sample: of the inputs, behind each layer."""
+    """The root mean square of what differs from sample to sample: of the inputs, and of what each layer puts out."""
 
     inputs: float
     layers: Mapping[str, float]

@@ -6,14 +6,14 @@ import numpy as np
 
 from lossdoc.curve import Floats
 from lossdoc.expected import SHRINKS
-from lossdoc.findings import Evidence
+from lossdoc.findings import Evidence, Passed
 from lossdoc.subject import Subject
 
 SHARE = 1e-3  # of the predicted change; rounding is judged apart
 ULP = 2.0**-23
 
 
-def judge(subject: Subject, decay: float) -> Evidence | None:
+def judge(subject: Subject, decay: float) -> Evidence | Passed:
     """Take one step with zero gradient and compare the weights with the optimizer's documented formula.
 
     For an optimizer that lossdoc has no formula of, the weights must have become smaller.
@@ -31,13 +31,14 @@ def judge(subject: Subject, decay: float) -> Evidence | None:
         due = float(np.linalg.norm(wanted)) - norm
         tolerance = SHARE * np.abs(wanted - before) + 4 * ULP * np.abs(before)
         wrong = bool((np.abs(after - wanted) > tolerance).any())
+    facts = {"measured": change, "expected": due, "tolerance": SHARE * abs(due), "norm": norm}
     if not norm or not wrong:
-        return None
+        return Passed(f"weight_decay shrinks the weights' norm by {-change:.4g} a step, as {word} does", facts)
     verdict = "do not change" if change == 0 else "grow" if change > 0 else "shrink by another amount"
     return Evidence(
         f"with weight_decay {decay:g} a step of {word} without gradient must shrink the weights' norm by {-due:.4g}; "
         f"they {verdict} ({change:+.4g})",
-        facts={"measured": change, "expected": due, "tolerance": SHARE * abs(due), "norm": norm},
+        facts=facts,
         confidence=0.97,
     )
 

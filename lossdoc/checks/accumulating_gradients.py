@@ -41,9 +41,9 @@ def accumulating_gradients(subject: Subject, *, near: float = 0.1) -> Evidence |
         Gathering the gradients of several batches before a step is passed: then the first batch changes no weight.
 
     Decided by:
-        Two steps of the user's own are taken on two batches. The gradients left on the parameters are compared with the sum of
-        both batches' gradients, computed apart at the weights where they were taken, and with the second alone. It fires where
-        they are within 10 % of the sum and nearer to it than to the second.
+        Two steps of the user's own are taken on two batches. The gradients left on the parameters are compared with the
+        sum of both batches' gradients, computed apart at the weights where they were taken, and with the second alone. It
+        fires where they are within 10 % of the sum and nearer to it than to the second.
 
     Sources:
         - torch's documentation of torch.optim: taking an optimization step

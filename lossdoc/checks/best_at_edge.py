@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lossdoc.curve import Curve, Series
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.ranking import edges
 from lossdoc.rule import rule
 from lossdoc.subject import Point, Trial, Trials
@@ -34,7 +34,7 @@ def _swept(*losses: float, path: str = "optimizer.lr") -> Trials:
         lambda: _swept(0.3, 0.3, 0.3, 0.3),
     ],
 )
-def best_at_edge(trials: Trials, *, level: float = 0.05, gain: float = 0.05) -> Evidence | None:
+def best_at_edge(trials: Trials, *, level: float = 0.05, gain: float = 0.05) -> Answer:
     """The best point of the sweep lies at the edge of the range: better ones may lie beyond.
 
     Looks like:
@@ -59,7 +59,7 @@ def best_at_edge(trials: Trials, *, level: float = 0.05, gain: float = 0.05) -> 
     """
     found = [edge for edge in edges(trials) if edge.p <= level and edge.gain >= gain]
     if not found:
-        return None
+        return _best(trials)
     wider = []
     for edge in found:
         step = 10.0 if edge.path in trials.log else edge.high - edge.low
@@ -72,3 +72,15 @@ def best_at_edge(trials: Trials, *, level: float = 0.05, gain: float = 0.05) -> 
     facts = {"gain": found[0].gain, "p": found[0].p}
     confidence = 1 - max(edge.p for edge in found)
     return Evidence(f"the best point lies at the {sides}", facts, confidence=confidence, remedies=tuple(wider))
+
+
+def _best(trials: Trials) -> Passed | None:
+    """Say which point is the best, as far as any is."""
+    best = trials.best
+    if best is None:
+        return None
+    numbers = {path: value for path, value in best.point.params.items() if isinstance(value, (int, float))}
+    values = ", ".join(
+        f"{path} {numbers[path]:.3g}" if path in numbers else f"{path} {value}" for path, value in best.point.params.items()
+    )
+    return Passed(f"best of {len(trials.trials)} trials: {values}, loss {best.loss:.4g}", {**numbers, "loss": best.loss})

@@ -46,8 +46,8 @@ def dead_relu(subject: Subject, *, most: float = 0.7, least: int = 200) -> Evide
         what is asked for here.
 
     Decided by:
-        In a layer of torch.nn.ReLU, 70 % of the units or more are 0 for all of the first samples, 200 at the least (a channel
-        counts as one unit). It is an error where all units of a layer are dead: nothing before it can learn.
+        In a layer of torch.nn.ReLU, 70 % of the units or more are 0 for all of the first samples, 200 at the least (a
+        channel counts as one unit). It is an error where all units of a layer are dead: nothing before it can learn.
 
     Sources:
         - the study notes, part A: a dead ReLU

@@ -33,8 +33,8 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4) -> Evidence | No
     """The last activation is applied twice: once in the model, and again inside the loss.
 
     Looks like:
-        The first loss is a little too near to log n. Training works badly and differently from run to run, and with n classes
-        the loss never gets below log(e + n − 1) − 1: 1.461 for ten.
+        The first loss is a little too near to log n. Training works badly and differently from run to run, and with n
+        classes the loss never gets below log(e + n − 1) − 1: 1.461 for ten.
 
     Causes:
         - the model ends in softmax or sigmoid, and the loss applies it itself

@@ -25,8 +25,8 @@ def head_width(subject: Subject, *, padded_to: int = 128) -> Answer:
     """The last layer has another number of outputs than the data have classes.
 
     Looks like:
-        With too few outputs a crash inside the loss, or an assertion on the accelerator. With too many a first loss of log of
-        the wrong number, and outputs that no sample ever asks for.
+        With too few outputs a crash inside the loss, or an assertion on the accelerator. With too many a first loss of
+        log of the wrong number, and outputs that no sample ever asks for.
 
     Causes:
         - the number of classes is written down twice, and one of the two is wrong

@@ -49,8 +49,8 @@ def leaked_validation(subject: Subject, *, sure: float = 5.0, serious: float = 0
 
     Decided by:
         The share of validation samples whose inputs are, number by number, those of a training sample, against the share
-        of training samples that have a twin there. It fires five binomial standard deviations above that, and from two copies
-        on; it is an error where a tenth of the validation data is leaked.
+        of training samples that have a twin there. It fires five binomial standard deviations above that, and from two
+        copies on; it is an error where a tenth of the validation data is leaked.
 
     Sources:
         - Kapoor and Narayanan (2023), Leakage and the reproducibility crisis in machine-learning-based science

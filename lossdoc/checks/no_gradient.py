@@ -46,8 +46,8 @@ def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
         them. A parameter of one dimension, such as a bias before batch normalization, is only a note.
 
     Decided by:
-        Four training steps are taken with lossdoc's own gradient, so that a layer behind one that begins at 0 gets its chance;
-        a parameter is named whose gradient is missing or exactly 0 at each of them.
+        Four training steps are taken with lossdoc's own gradient, so that a layer behind one that begins at 0 gets its
+        chance; a parameter is named whose gradient is missing or exactly 0 at each of them.
 
     Sources:
         - torch's documentation: autograd mechanics

@@ -46,8 +46,8 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
         None known: one such number makes all weights NaN at the next step.
 
     Decided by:
-        The loss of three fresh networks on their first batches, regularization and dropout at 0 with their code in place, and
-        the gradient of one of them. The data have been seen to be finite by `non-finite-data`.
+        The loss of three fresh networks on their first batches, regularization and dropout at 0 with their code in place,
+        and the gradient of one of them. The data have been seen to be finite by `non-finite-data`.
 
     Sources:
         - the study notes, figure 10 bottom left: numbers left the range

@@ -43,7 +43,8 @@ def non_finite_data(subject: Subject) -> Evidence | None:
     """There are numbers among the data that are none: NaN or infinity.
 
     Looks like:
-        A loss that becomes NaN in the first epoch, always at the same batch when the order is fixed, and all weights with it.
+        A loss that becomes NaN in the first epoch, always at the same batch when the order is fixed, and all weights with
+        it.
 
     Causes:
         - missing cells that were read as NaN

@@ -6,7 +6,7 @@ import math
 
 from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.memorization import Attempt, Ended, Memorization
 from lossdoc.rule import rule
 
@@ -23,7 +23,7 @@ def _found(score: float, evaluated: float = 1.0, steps: int = 200) -> Memorizati
     fires_on=[lambda: _found(0.6), lambda: _found(0.1), lambda: _found(1.0, evaluated=0.2)],
     quiet_on=[lambda: _found(1.0), lambda: _found(1.0, evaluated=0.97)],
 )
-def overfit_subset(found: Memorization, *, agreement: float = 0.5) -> Evidence | None:
+def overfit_subset(found: Memorization, *, agreement: float = 0.5) -> Answer:
     """A few samples cannot be learned by heart.
 
     Looks like:
@@ -63,7 +63,8 @@ def overfit_subset(found: Memorization, *, agreement: float = 0.5) -> Evidence |
         summary = f"{found.samples} samples were not learned by heart at any of the learning rates {rates}"
         return Evidence(summary, facts, confidence=0.99)
     if _goodness(found, made.evaluated) >= agreement * _goodness(found, found.goal):
-        return None
+        summary = f"{found.samples} samples known by heart after {made.steps} steps at learning rate {made.lr:g}"
+        return Passed(f"{summary}: {_told(found, made.score)}", facts)
     summary = (
         f"{found.samples} samples are known by heart in training mode ({_told(found, made.score)}), "
         f"not in evaluation mode ({_told(found, made.evaluated)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lossdoc import specimens
 from lossdoc.checks import _dropout, _penalty, _weight_decay
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.parts.optimizers import Adam, AdamW, Sgd
 from lossdoc.parts.regularizers import L1, L2
 from lossdoc.rule import rule
@@ -42,7 +42,7 @@ class _Flipped(L2):
         lambda: specimens.with_recipe(specimens.healthy(), optimizer=AdamW()),
     ),
 )
-def regularization_raises_loss(subject: Subject) -> Evidence | None:
+def regularization_raises_loss(subject: Subject) -> Answer:
     """A kind of regularization does not do what its formula says.
 
     Looks like:
@@ -64,16 +64,16 @@ def regularization_raises_loss(subject: Subject) -> Evidence | None:
         - compute the penalty from the parameters themselves, without `.data`, `.detach()` or `.item()`
 
     False alarms:
-        A term of one's own that pays for something else than small weights, and may be negative: it is a part of the loss, no
-        regularization.
+        A term of one's own that pays for something else than small weights, and may be negative: it is a part of the
+        loss, no regularization.
 
     Decided by:
         Each term is switched on alone on the same network and batch. The loss must rise, and by the closed form, computed
-        apart from the training code, within 0.1 % and the rounding of float32. A term of the user's own must rise or, where
-        it is 0 at first, rise when the weights change, and must have a gradient. Weight decay in the optimizer never shows in
-        the loss: one step with zero gradient must change the weights as that optimizer's documented formula says. Dropout
-        must drop its share of 40,000 ones within 5 binomial standard deviations, scale the rest by 1/(1 − p), and do nothing
-        in evaluation mode; that it raises the loss is not asked: at initialization it need not.
+        apart from the training code, within 0.1 % and the rounding of float32. A term of the user's own must rise or,
+        where it is 0 at first, rise when the weights change, and must have a gradient. Weight decay in the optimizer
+        never shows in the loss: one step with zero gradient must change the weights as that optimizer's documented
+        formula says. Dropout must drop its share of 40,000 ones within 5 binomial standard deviations, scale the rest by
+        1/(1 − p), and do nothing in evaluation mode; that it raises the loss is not asked: at initialization it need not.
 
     Sources:
         - the study notes, step 3: with regularization on, the loss must increase
@@ -85,8 +85,10 @@ def regularization_raises_loss(subject: Subject) -> Evidence | None:
     dropouts = _dropout.dropouts(subject)
     if not penalties and not decay and not dropouts:
         raise NotApplicable("no regularization is configured")
-    for penalty in penalties:
-        found = _penalty.judge(subject, penalty)
-        if found is not None:
-            return found
-    return (_weight_decay.judge(subject, decay) if decay else None) or _dropout.judge(dropouts)
+    answers = [_penalty.judge(subject, penalty) for penalty in penalties]
+    answers += [_weight_decay.judge(subject, decay)] if decay else []
+    answers += [_dropout.judge(dropouts)] if dropouts else []
+    wrong = [answer for answer in answers if isinstance(answer, Evidence)]
+    if wrong:
+        return wrong[0]
+    return Passed("; ".join(answer.summary for answer in answers), answers[0].facts)

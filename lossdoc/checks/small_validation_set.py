@@ -42,12 +42,13 @@ def small_validation_set(
         - where data are few, cross-validate: every sample validates once
 
     False alarms:
-        With few data in all, a small validation set is no mistake: where it has its fair share, of 15 % or more, it is passed
-        unless it is useless.
+        With few data in all, a small validation set is no mistake: where it has its fair share, of 15 % or more, it is
+        passed unless it is useless.
 
     Decided by:
-        An accuracy measured on n samples has a 95 % interval of up to ± 0.98/√n. The rule fires where that is over ± 10 points
-        (under 97 samples) with less than 15 % of the data kept, and always where it is over ± 25 points (under 16 samples).
+        An accuracy measured on n samples has a 95 % interval of up to ± 0.98/√n. The rule fires where that is over ± 10
+        points (under 97 samples) with less than 15 % of the data kept, and always where it is over ± 25 points (under 16
+        samples).
 
     Sources:
         - the study notes, figure 10 bottom right: the validation set is too small

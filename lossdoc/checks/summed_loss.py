@@ -6,7 +6,7 @@ from typing import Any
 
 from lossdoc import specimens
 from lossdoc.errors import NotApplicable, user_code
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.parts.losses import CrossEntropy, Mse
 from lossdoc.rule import rule
 from lossdoc.specimens import OwnLoss
@@ -24,7 +24,7 @@ from lossdoc.subject import Subject
     quiet_on=(specimens.healthy, specimens.regression, specimens.binary),
     mutes=("initial-loss",),
 )
-def summed_loss(subject: Subject, *, midway: float = 1.5) -> Evidence | None:
+def summed_loss(subject: Subject, *, midway: float = 1.5) -> Answer:
     """The loss is summed over the batch where it should be averaged.
 
     Looks like:
@@ -64,18 +64,13 @@ def summed_loss(subject: Subject, *, midway: float = 1.5) -> Evidence | None:
     twice = _loss(subject, torch.cat([outputs, outputs]), torch.cat([batch.targets, batch.targets]))
     if not abs(once) > 0:
         raise NotApplicable("the loss is 0")
+    facts = {"measured": twice / once, "expected": 1.0, "tolerance": midway - 1.0, "loss": once, "batch": float(batch.size)}
     if not twice / once > midway:
-        return None
+        return Passed(f"every sample taken twice multiplies the loss by {twice / once:.3g}", facts)
     return Evidence(
         f"the loss grows with the batch: {once:.4g} for {batch.size} samples, {twice:.4g} for the same taken twice; "
         f"it is summed, not averaged ({once / batch.size:.4g} a sample)",
-        facts={
-            "measured": twice / once,
-            "expected": 1.0,
-            "tolerance": midway - 1.0,
-            "loss": once,
-            "batch": float(batch.size),
-        },
+        facts=facts,
         confidence=0.99,
         remedies=("average over the samples: `reduction: mean`",),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossdoc import specimens
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
 from lossdoc.subject import Batch, Subject
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     ),
     mutes=("large-logits", "dead-relu"),
 )
-def unscaled_inputs(subject: Subject, *, far: float = 10.0, breaking: float = 100.0, faint: float = 0.1) -> Evidence | None:
+def unscaled_inputs(subject: Subject, *, far: float = 10.0, breaking: float = 100.0, faint: float = 0.1) -> Answer:
     """The inputs are far from the size that weight initialization is made for.
 
     Looks like:
-        A first loss in the hundreds that drops like a stone, training that diverges at every usual learning rate, one feature
-        that drowns the others. With tiny inputs a slow start.
+        A first loss in the hundreds that drops like a stone, training that diverges at every usual learning rate, one
+        feature that drowns the others. With tiny inputs a slow start.
 
     Causes:
         - no standardization: pixels from 0 to 255, dollars beside percentages
@@ -52,15 +52,15 @@ def unscaled_inputs(subject: Subject, *, far: float = 10.0, breaking: float = 10
         - divide pixels by 255
 
     False alarms:
-        A model that normalizes its inputs itself is passed: its outputs stay the same when the inputs are halved. Inputs that
-        are mostly 0, such as words counted, are small on average, but their largest values are not.
+        A model that normalizes its inputs itself is passed: its outputs stay the same when the inputs are halved. Inputs
+        that are mostly 0, such as words counted, are small on average, but their largest values are not.
 
     Decided by:
         r is the root of the mean square over all features: Xavier's and He's rules assume r = 1. The gradient of the first
-        layer grows with r, and so does what a step of it does to the outputs: the highest stable learning rate falls with r².
-        At r = 10 the rate must be 100 times lower, which a sweep over learning rates still finds: a warning. At r = 100
-        it must be 10,000 times lower: an error, as it is where the first step raises the loss of its own batch, and does not
-        when the inputs are divided by r. At the other end, inputs that never exceed 0.1 are a warning.
+        layer grows with r, and so does what a step of it does to the outputs: the highest stable learning rate falls with
+        r². At r = 10 the rate must be 100 times lower, which a sweep over learning rates still finds: a warning. At r =
+        100 it must be 10,000 times lower: an error, as it is where the first step raises the loss of its own batch, and
+        does not when the inputs are divided by r. At the other end, inputs that never exceed 0.1 are a warning.
 
     Sources:
         - LeCun et al. (1998), Efficient BackProp, section 4.3: normalizing the inputs
@@ -74,11 +74,11 @@ def unscaled_inputs(subject: Subject, *, far: float = 10.0, breaking: float = 10
     top = float(inputs.abs().max())
     if not math.isfinite(size) or top == 0:
         raise NotApplicable("the inputs are all 0 or not finite")
+    facts = {"measured": size, "expected": 1.0, "tolerance": far - 1, "largest": top}
     if size <= far and top >= faint:
-        return None
+        return Passed(f"the inputs have root mean square {size:.3g}", facts)
     if _normalizes(subject, batches[0]):
         raise NotApplicable("the model normalizes its inputs itself")
-    facts = {"measured": size, "expected": 1.0, "tolerance": far - 1, "largest": top}
     if size <= far:
         return Evidence(f"no input is larger than {top:.2g}: the first layer puts out next to nothing", facts=facts)
     feature = int(inputs.square().mean(0).argmax())

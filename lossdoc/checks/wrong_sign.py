@@ -7,7 +7,7 @@ import math
 from lossdoc import specimens
 from lossdoc.checks import _better
 from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
 from lossdoc.specimens import OwnLoss
 from lossdoc.subject import Subject
@@ -30,7 +30,7 @@ from lossdoc.subject import Subject
     ),
     mutes=("initial-loss",),
 )
-def wrong_sign(subject: Subject, *, trials: int = 5, least: float = 0.1, sure: float = 5.0) -> Evidence | None:
+def wrong_sign(subject: Subject, *, trials: int = 5, least: float = 0.1, sure: float = 5.0) -> Answer:
     """A sign is wrong: the training step raises the loss, or the loss falls when the outputs get worse.
 
     Looks like:
@@ -50,10 +50,11 @@ def wrong_sign(subject: Subject, *, trials: int = 5, least: float = 0.1, sure: f
         A step that trains on another loss than the one in the file, such as one that plays against a second network.
 
     Decided by:
-        The loss: it must be smaller for outputs moved toward the right answer than for outputs moved as far away from it. The
-        step: the first step of five fresh networks, regularization and dropout at 0, is compared with the loss's gradient,
-        computed apart. It is wrong where the cosine of the change with the downhill direction is below −0.1 in all
-        five, and their mean below −5/√(5·d), since a random direction among d weights has a cosine of standard deviation 1/√d.
+        The loss: it must be smaller for outputs moved toward the right answer than for outputs moved as far away from it.
+        The step: the first step of five fresh networks, regularization and dropout at 0, is compared with the loss's
+        gradient, computed apart. It is wrong where the cosine of the change with the downhill direction is below −0.1 in
+        all five, and their mean below −5/√(5·d), since a random direction among d weights has a cosine of standard
+        deviation 1/√d.
 
     Sources:
         - the study notes, figure 9 right: the gradient is applied with the wrong sign
@@ -64,13 +65,14 @@ def wrong_sign(subject: Subject, *, trials: int = 5, least: float = 0.1, sure: f
     cosines, weights = _cosines(subject, trials)
     limit = -max(least, sure / math.sqrt(len(cosines) * weights))
     mean = sum(cosines) / len(cosines)
+    facts = {"measured": mean, "expected": 1.0, "tolerance": 1.0 - limit, "weights": float(weights)}
     if not (max(cosines) < -least and mean < limit):
-        return None
+        return Passed(f"the first step's cosine with the downhill direction is {mean:.2f}", facts)
     own = subject.recipe.step
     return Evidence(
         f"a step of {own.word if own else subject.recipe.optimizer.word} moves the weights uphill: its cosine with the "
         f"downhill direction is {mean:.2f} over {len(cosines)} fresh networks",
-        facts={"measured": mean, "expected": 1.0, "tolerance": 1.0 - limit, "weights": float(weights)},
+        facts=facts,
         confidence=0.97,
         causes=("the gradient is applied with the wrong sign",),
     )

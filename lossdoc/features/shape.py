@@ -17,20 +17,20 @@ class Shape:
     """The measures of one curve; lengths and places are in points of the (reduced) curve, counted from 0.
 
     The training loss, or the validation loss where fewer than seven training losses are finite. `x`, `y` are steps and
-    losses, `top` the largest loss of each block, all float64 (n,).
+    losses, `top` the largest loss of each block, all float64 (n,); `full` is the series before it was reduced.
     """
 
     def __init__(self, curve: Curve) -> None:
         train, val = curve.train.finite, curve.val.finite if curve.val is not None else None
         main = val if len(train) < 7 and val is not None else train
         self.curve = curve
-        self.full = main.value
+        self.full = main
         self.x = main.step if len(main) <= MOST else series.blocks(main.step, MOST)
         self.y = series.blocks(main.value, MOST)
         self.top = series.extremes(main.value, MOST)
         self.n = len(self.y)
         self.val: Series | None = val if val is not None and len(val) >= 5 and main is train else None
-        self.by_epoch = curve.context.axis == "epoch"
+        self.by_epoch = curve.context.axis == "epoch" or (self.val is not None and np.array_equal(self.val.step, train.step))
 
     @cached_property
     def smooth(self) -> Floats:
@@ -134,7 +134,7 @@ def sureness(*margins: float) -> float:
 
     Until it is calibrated on curves that no threshold has seen, this says only how far the nearest threshold is.
     """
-    return float(0.95 - 0.35 / max(1.0, min(margins)) ** 1.5)
+    return float(0.95 - 0.35 / min(max(1.0, min(margins)), 1e6) ** 1.5)
 
 
 def shape(curve: Curve) -> Shape:

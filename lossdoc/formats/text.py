@@ -73,9 +73,9 @@ def _report(report: Report, screen: Screen) -> RenderableType:
     parts += [Padding(Text(note, style="dim"), (0, 0, 0, 2)) for note in report.notes]
     if report.inconclusive is not None:
         parts.append(Padding(Text(report.inconclusive), (0, 0, 0, 2)))
-    parts += [Padding(Text(one.summary), (0, 0, 0, 2)) for one in report.measured.values()]
     parts += _matter(report, screen)
     parts += [_finding(finding, screen) for finding in report.findings]
+    parts += [Padding(Text(one.summary), (0, 0, 0, 2)) for one in report.measured.values()]
     parts += _examined(report, screen)
     return Group(*parts, Text(""))
 

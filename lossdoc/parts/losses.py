@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from lossdoc.errors import UserError
 from lossdoc.word import Own, Positive, Share, Word, table
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ class CrossEntropy(BuiltinLoss):
 
         if self.inputs == "probabilities":
             outputs = outputs.clamp_min(TINY).log()  # the softmax inside leaves the logarithms of probabilities alone
-        flat = outputs.reshape(-1, outputs.shape[-1])
-        return F.cross_entropy(flat, targets.reshape(-1), label_smoothing=self.label_smoothing, reduction="none")
+        return F.cross_entropy(*listed(outputs, targets), label_smoothing=self.label_smoothing, reduction="none")
 
 
 class Nll(BuiltinLoss):
@@ -84,7 +84,7 @@ class Nll(BuiltinLoss):
         """Return (B,), or (B·T,) for sequences."""
         import torch.nn.functional as F  # noqa: N812 - its usual name
 
-        return F.nll_loss(outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1), reduction="none")
+        return F.nll_loss(*listed(outputs, targets), reduction="none")
 
 
 class MulticlassHinge(BuiltinLoss):
@@ -103,7 +103,8 @@ class MulticlassHinge(BuiltinLoss):
 
     def each(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
         """Return (B,)."""
-        right = outputs.gather(1, targets.reshape(-1, 1))  # (B, 1)
+        outputs, targets = listed(outputs, targets)
+        right = outputs.gather(1, targets[:, None])  # (B, 1)
         return (outputs - right + self.margin).clamp_min(0).sum(dim=1) - self.margin  # the right class itself adds margin
 
 
@@ -176,19 +177,36 @@ class Huber(_Difference):
         return F.huber_loss(*matched(outputs, targets), delta=self.delta, reduction="none")
 
 
+def listed(outputs: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Return outputs as (N, n) and class numbers as (N,), int64, whatever stands for N.
+
+    Raises:
+        UserError: when there is not one class number for each row of outputs.
+    """
+    if outputs.dim() < 2 or outputs.shape[:-1].numel() != targets.numel() or targets.is_floating_point():
+        got = f"the model puts out {_shape(outputs)}, the targets are {_shape(targets)} of {targets.dtype}"
+        raise UserError.of(f"{got}; outputs (batch, classes) and one class number each are meant", kind="shape")
+    return outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1).long()
+
+
 def matched(outputs: "Tensor", targets: "Tensor") -> "tuple[Tensor, Tensor]":
     """Return both in one shape and type: (B, 1) beside (B,) would broadcast to (B, B) without a word.
 
     Raises:
-        ValueError: when the shapes differ in more than a last dimension of 1.
+        UserError: when the shapes differ in more than a last dimension of 1.
     """
     if outputs.dim() == targets.dim() + 1 and outputs.shape[-1] == 1:
         outputs = outputs.squeeze(-1)
     elif targets.dim() == outputs.dim() + 1 and targets.shape[-1] == 1:
         targets = targets.squeeze(-1)
     if outputs.shape != targets.shape:
-        raise ValueError(f"the model puts out {tuple(outputs.shape)}, the targets are {tuple(targets.shape)}")
+        message = f"the model puts out {_shape(outputs)}, but the targets are {_shape(targets)}; the same shape is meant"
+        raise UserError.of(message, kind="shape")
     return outputs, targets.to(outputs.dtype)
+
+
+def _shape(tensor: "Tensor") -> str:
+    return "x".join(map(str, tensor.shape)) or "a single number"
 
 
 LOSSES = table(CrossEntropy, Bce, MulticlassHinge, Nll, Mse, L1Loss, Huber, OwnLoss)

@@ -6,13 +6,15 @@ from functools import partial
 
 import numpy as np
 
-from lossdoc.curve import Curve
+from lossdoc.curve import Curve, Floats
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
 from lossdoc.features.shape import Shape, shape, sureness
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import batch_of_one, healthy, waves
+
+PART = 20_000  # losses folded of a log too long to fold as a whole
 
 
 @rule(
@@ -72,13 +74,14 @@ def periodic(
     if known is None:
         waves_seen, least, tests = _guesses(s), guessed_share, s.n
     else:
-        period = known / float(np.median(np.diff(s.x)))
-        if period < 3 or s.n / period < periods:
-            raise NotApplicable(f"{s.n / period:.1f} epochs of {period:.3g} points each do not show what repeats")
-        waves_seen, least, tests = [_wave(s, period)], share, 1
+        losses, gap = _losses(s, known)
+        period = known / gap
+        if period < 3 or len(losses) < periods * period:
+            raise NotApplicable(f"{len(losses)} points, {period:.3g} an epoch, do not show what repeats")
+        waves_seen, least, tests = [_wave(losses, period)], share, 1
     for wave in waves_seen:
         if wave.share > least and wave.p * tests < p:
-            length = wave.period * float(np.median(np.diff(s.x)))
+            length = known or wave.period * _gap(s.x)
             what = "an epoch" if known else "its strongest period"
             summary = (
                 f"the training loss repeats every {length:.4g} steps, {what}: that wave is {wave.share:.0%} of its swings"
@@ -88,12 +91,25 @@ def periodic(
     return None
 
 
-def _wave(s: Shape, period: float) -> series.Wave:
+def _gap(steps: Floats) -> float:
+    """Return the usual distance between logged steps."""
+    return max(float(np.median(np.diff(steps))), 1e-9) if len(steps) > 1 else 1.0
+
+
+def _losses(s: Shape, epoch: float) -> tuple[Floats, float]:
+    """Return losses dense enough to show an epoch, and the steps between them: of a log that was reduced, its first part."""
+    if s.n == len(s.full) or epoch >= 3 * _gap(s.x):
+        return s.y, _gap(s.x)
+    part = s.full.value[:PART]
+    return part, _gap(s.full.step[:PART])
+
+
+def _wave(losses: Floats, period: float) -> series.Wave:
     """Fold the detrended ranks at a period in points."""
-    return series.fold(series.ranks(s.y - series.running_median(s.y, max(3, round(period) | 1))), period)
+    return series.fold(series.ranks(losses - series.running_median(losses, max(3, round(period) | 1))), period)
 
 
 def _guesses(s: Shape) -> list[series.Wave]:
     if s.n < 20:
         raise NotApplicable(f"{s.n} points are too few to find a period in")
-    return [_wave(s, float(period)) for period in series.likely_periods(series.ranks(s.residual)) if period >= 3]
+    return [_wave(s.y, float(period)) for period in series.likely_periods(series.ranks(s.residual)) if period >= 3]
