@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,39 +11,53 @@ from numpy.typing import NDArray
 
 from lossdoc.curve import Curve, Floats, Series
 
+Places = NDArray[np.intp]
 BRAILLE = 0x2800
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # bit of the dot in row r, column c of a cell
 DECADES = 2.0  # a range wider than this is drawn on a logarithmic scale
+NARROWEST = 8  # columns, however narrow the terminal is
+LARGEST, LEAST = sys.float_info.max, sys.float_info.min
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The part of the plane that is drawn: steps from `left` to `right`, losses from `low` to `high`, maybe logarithmic."""
+    """A stretch of one axis, drawn evenly or by its logarithm; `low` is less than `high`."""
 
-    left: float
-    right: float
     low: float
     high: float
-    log: bool
+    log: bool = False
 
-    def across(self, steps: Floats, cells: int) -> NDArray[np.intp]:
-        """Return the column of each step, 0 to `cells` - 1."""
-        share = (steps - self.left) / ((self.right - self.left) or 1.0)
-        return np.clip((share * cells).astype(np.intp), 0, cells - 1)
+    @classmethod
+    def of(cls, values: Floats, *, log: bool) -> Scale:
+        """Return the scale of finite values; `log` allows a logarithm where all are positive and range over two decades.
 
-    def down(self, values: Floats, cells: int) -> NDArray[np.intp]:
-        """Return the row of each loss, 0 at the top to `cells` - 1."""
-        low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
-        values = np.log(values) if self.log else values
-        share = (high / 2 - values / 2) / ((high / 2 - low / 2) or 1.0)  # halves: 1e308 - -1e308 is no number any more
-        return np.clip((share * cells).astype(np.intp), 0, cells - 1)
+        Around a single value it reaches half of it to both sides, around 0 one.
+        """
+        low, high = float(values.min()), float(values.max())
+        if low / 2 == high / 2:  # the least numbers have no half
+            reach = abs(low) / 2 if abs(low) > LEAST else 1.0
+            return cls(max(low - reach, -LARGEST), min(low + reach, LARGEST))
+        return cls(low, high, log and low > 0 and math.log10(high) - math.log10(low) > DECADES)
 
-    def value(self, row: int, rows: int) -> float:
-        """Return the loss in the middle of a row; the first and the last row stand for the ends of the scale."""
-        share = row / max(rows - 1, 1)
+    def share(self, values: Floats) -> Floats:
+        """Return where values lie between low (0) and high (1); infinities lie at the ends."""
+        low, high, values = (self._drawn(np.asarray(each, np.float64)) for each in (self.low, self.high, values))
+        # in halves, as 1e308 - -1e308 is no number any more
+        between: Floats = np.clip((values / 2 - low / 2) / (high / 2 - low / 2), 0, 1)
+        return between
+
+    def at(self, share: float) -> float:
+        """Return the value that lies at a share of the way from low to high."""
         if self.log:
-            return math.exp(math.log(self.high) + share * (math.log(self.low) - math.log(self.high)))
-        return self.high + share * (self.low - self.high)
+            return math.exp(math.log(self.low) * (1 - share) + math.log(self.high) * share)
+        return self.low * (1 - share) + self.high * share
+
+    def places(self, values: Floats, cells: int) -> Places:
+        """Return the cell of each value, 0 at low to `cells` - 1 at high."""
+        return np.rint(self.share(values) * (cells - 1)).astype(np.intp)
+
+    def _drawn(self, values: Floats) -> Floats:
+        return np.log(values) if self.log else values
 
 
 def draw(
@@ -53,110 +68,95 @@ def draw(
     Training is drawn in dots, validation in circles; crosses in the top row stand where a loss is not finite. The scale is
     logarithmic where all losses are positive and range over more than two decades. Empty for a curve without a finite loss.
     """
-    scale = _scale(curve)
-    if scale is None:
+    every = [curve.train] if curve.val is None else [curve.train, curve.val]
+    finite = np.concatenate([each.finite.value for each in every])
+    if not len(finite):
         return []
-    marks = {0: scale.high, height // 2: scale.value(height // 2, height), height - 1: scale.low}
-    labels = {row: f"{value:.3g}" for row, value in marks.items()}
+    y, x = Scale.of(finite, log=True), Scale.of(np.concatenate([each.step for each in every]), log=False)
+    labels = {row: f"{y.at(1 - row / max(height - 1, 1)):.3g}" for row in (0, height // 2, height - 1)}
     margin = max(len(label) for label in labels.values())
-    columns = max(8, width - margin - 2)
-    rows = _cells(curve, scale, columns, height, unicode=unicode)
+    columns = max(NARROWEST, width - margin - 2)
     edge, tick, corner, line = ("│", "┤", "└", "─") if unicode else ("|", "+", "+", "-")
+    rows = _cells(curve, x, y, (columns, height), unicode=unicode)
     lines = [f"{labels.get(row, ''):>{margin}} {tick if row in labels else edge}{cells}" for row, cells in enumerate(rows)]
-    lines.append(f"{'':{margin}} {corner}{line * columns}")
-    if span is not None:
-        lines.append(" " * (margin + 2) + _marked(span, scale, columns, unicode=unicode))
-    lines.append(" " * (margin + 2) + _ends(curve, scale, columns))
-    lines.append(" " * (margin + 2) + _legend(curve, scale, unicode=unicode))
+    below = [_marked(span, x, columns, unicode=unicode)] if span is not None else []
+    below += [_ends(curve, columns), _legend(curve, y, unicode=unicode)[:columns]]
+    lines += [f"{'':{margin}} {corner}{line * columns}", *(" " * (margin + 2) + each for each in below)]
     return [each.rstrip() for each in lines]
 
 
-def _scale(curve: Curve) -> Scale | None:
-    every = [curve.train] if curve.val is None else [curve.train, curve.val]
-    values = np.concatenate([each.finite.value for each in every])
-    steps = np.concatenate([each.step for each in every])
-    if not len(values):
-        return None
-    low, high = float(values.min()), float(values.max())
-    log = low > 0 and math.log10(high) - math.log10(low) > DECADES
-    return Scale(float(steps.min()), float(steps.max()), low, high, log)
-
-
-def _cells(curve: Curve, scale: Scale, columns: int, height: int, *, unicode: bool) -> list[str]:
+def _cells(curve: Curve, x: Scale, y: Scale, size: tuple[int, int], *, unicode: bool) -> list[str]:
     """Return the rows of the plot as text."""
-    down, right = (4, 2) if unicode else (1, 1)
-    dots = _trace(curve.train.finite, scale, columns * right, height * down)
+    columns, height = size
+    dots = _trace(curve.train.finite, x, y, (columns * 2, height * 4) if unicode else size)
     if unicode:
         bits = (dots.reshape(height, 4, columns, 2) * DOTS[:, None, :]).sum(axis=(1, 3))
         grid = [[chr(BRAILLE + bit) if bit else " " for bit in row] for row in bits.tolist()]
     else:
-        grid = [["." if dot else " " for dot in row] for row in dots.tolist()]
+        grid = [["*" if dot else " " for dot in row] for row in dots.tolist()]
     if curve.val is not None:
         val = curve.val.finite
-        across, rows = scale.across(val.step, columns), scale.down(val.value, height)
-        for column, row in zip(*_thinned(across, rows), strict=True):
+        for column, row in _extremes(x.places(val.step, columns), height - 1 - y.places(val.value, height)):
             grid[row][column] = "○" if unicode else "o"
     for each in (curve.train, curve.val):
-        for column in set() if each is None else set(scale.across(each.step[~np.isfinite(each.value)], columns).tolist()):
+        lost = set() if each is None else set(x.places(each.step[~np.isfinite(each.value)], columns).tolist())
+        for column in lost:
             grid[0][column] = "×" if unicode else "x"
     return ["".join(row) for row in grid]
 
 
-def _trace(series: Series, scale: Scale, columns: int, rows: int) -> NDArray[np.bool_]:
+def _trace(series: Series, x: Scale, y: Scale, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the dots of a line, bool (rows, columns): each column from least to largest loss, joined to the last."""
+    columns, rows = size
     dots = np.zeros((rows, columns), np.bool_)
-    across, down = scale.across(series.step, columns), scale.down(series.value, rows)
+    across, down = x.places(series.step, columns), rows - 1 - y.places(series.value, rows)
     starts = np.flatnonzero(np.diff(across, prepend=-1))
-    if not len(starts):
-        return dots
-    tops, bottoms = np.minimum.reduceat(down, starts).tolist(), np.maximum.reduceat(down, starts).tolist()
-    ends = down[np.append(starts[1:], len(down)) - 1].tolist()
-    before: tuple[int, int] | None = None
-    for column, top, bottom, end in zip(across[starts].tolist(), tops, bottoms, ends, strict=True):
-        if before is not None:
-            _join(dots, before, (column, top if abs(top - before[1]) < abs(bottom - before[1]) else bottom))
+    last: tuple[int, int] | None = None
+    for start, end in zip(starts.tolist(), np.append(starts[1:], len(across)).tolist(), strict=False):
+        column, top, bottom = int(across[start]), int(down[start:end].min()), int(down[start:end].max())
+        if last is not None:
+            _join(dots, last, (column, int(down[start])))
         dots[top : bottom + 1, column] = True
-        before = (column, end)
+        last = column, int(down[end - 1])
     return dots
 
 
 def _join(dots: NDArray[np.bool_], start: tuple[int, int], end: tuple[int, int]) -> None:
     """Draw a straight line between two dots, both (column, row)."""
     many = max(abs(end[0] - start[0]), abs(end[1] - start[1])) + 1
-    dots[
-        np.linspace(start[1], end[1], many).round().astype(np.intp),
-        np.linspace(start[0], end[0], many).round().astype(np.intp),
-    ] = True
+    columns, rows = (np.rint(np.linspace(start[axis], end[axis], many)).astype(np.intp) for axis in (0, 1))
+    dots[rows, columns] = True
 
 
-def _thinned(across: NDArray[np.intp], rows: NDArray[np.intp]) -> tuple[list[int], list[int]]:
-    """Keep the extremes of each column, so that a rough curve looks rough and a long one stays drawable."""
+def _extremes(across: Places, rows: Places) -> list[tuple[int, int]]:
+    """Keep the highest and the lowest of each column, so that a rough curve looks rough and a long one stays drawable."""
     starts = np.flatnonzero(np.diff(across, prepend=-1))
     if not len(starts):
-        return [], []
+        return []
     columns = across[starts].tolist()
-    return columns * 2, [*np.minimum.reduceat(rows, starts).tolist(), *np.maximum.reduceat(rows, starts).tolist()]
+    tops, bottoms = np.minimum.reduceat(rows, starts).tolist(), np.maximum.reduceat(rows, starts).tolist()
+    return [*zip(columns, tops, strict=True), *zip(columns, bottoms, strict=True)]
 
 
-def _marked(span: tuple[float, float], scale: Scale, columns: int, *, unicode: bool) -> str:
-    """Return the line below the axis that shows the span."""
-    first, last = (int(column) for column in scale.across(np.array(span, dtype=np.float64), columns))
-    if not unicode:
-        return " " * first + "^" * (last - first + 1)
-    return " " * first + ("▲" if last <= first else "╰" + "─" * (last - first - 1) + "╯")
+def _marked(span: tuple[float, float], x: Scale, columns: int, *, unicode: bool) -> str:
+    """Return the line below the axis that shows the span, its ends named beside it where there is room."""
+    first, last = x.places(np.array(span, dtype=np.float64), columns).tolist()
+    bar, name = ("━" if unicode else "^") * (last - first + 1), f"{span[0]:g}{'–' if unicode else '-'}{span[1]:g}"
+    if len(name) < first:
+        return f"{name:>{first - 1}} {bar}"
+    return f"{'':{first}}{bar}" + (f" {name}" if last + 2 + len(name) <= columns else "")
 
 
-def _ends(curve: Curve, scale: Scale, columns: int) -> str:
-    """Return the first and the last step, with the axis' name between them."""
-    left, right, name = f"{scale.left:g}", f"{scale.right:g}", curve.context.axis or "step"
-    room = columns - len(left) - len(right)
-    return left + (f"{name:^{room}}" if room > len(name) else " " * max(1, room)) + right
+def _ends(curve: Curve, columns: int) -> str:
+    """Return the first and the last step, with what they count."""
+    steps = curve.train.step if curve.val is None else np.concatenate((curve.train.step, curve.val.step))
+    left, right = f"{steps.min():g}", f"{steps.max():g} {curve.context.axis or 'step'}s"
+    return left + right.rjust(columns - len(left)) if len(left) + len(right) < columns else right[:columns]
 
 
-def _legend(curve: Curve, scale: Scale, *, unicode: bool) -> str:
-    broken = curve.diverged
-    parts = [f"{'⣀⡠' if unicode else '..'} {curve.train.name}"]
+def _legend(curve: Curve, y: Scale, *, unicode: bool) -> str:
+    parts = [f"{'⣀⠤' if unicode else '*'} {curve.train.name}"]
     parts += [] if curve.val is None else [f"{'○' if unicode else 'o'} {curve.val.name}"]
-    parts += [f"{'×' if unicode else 'x'} not finite"] if broken else []
-    parts += ["logarithmic scale"] if scale.log else []
+    parts += [f"{'×' if unicode else 'x'} not a finite number"] if curve.diverged else []
+    parts += ["(logarithmic)"] if y.log else []
     return "   ".join(parts)

@@ -14,12 +14,17 @@ WIDTH = 78
 
 
 def page(name: str, *, unicode: bool = True) -> str:
-    """Return the page of a pattern or a check: its docstring under its headings, its thresholds, an example's picture.
+    """Return the page of a pattern or a check, by name or code; of both, where a cause has one name on curve and model.
+
+    A page is the rule's docstring under its headings, its thresholds, and an example's picture.
 
     Raises:
-        UserError: when nothing has that name; the message lists what exists.
+        UserError: when nothing has that name.
     """
-    rule = _find(name)
+    return "\n".join(_page(rule, unicode=unicode) for rule in _find(name))
+
+
+def _page(rule: Rule[Any], *, unicode: bool) -> str:
     parts = [f"{rule.name} ({rule.code}, {rule.severity.value})", "", *textwrap.wrap(rule.page.summary, WIDTH), ""]
     parts += _picture(rule, unicode=unicode)
     for heading in HEADINGS:
@@ -42,14 +47,13 @@ def contents() -> str:
     return "\n".join([*parts, "`lossdoc explain NAME` shows one of them.", ""])
 
 
-def _find(name: str) -> Rule[Any]:
-    for folder in (patterns, checks):
-        for known in folder.names():
-            if name == known or (name.upper() == folder.get(known).code):
-                return folder.get(known)
-    known_names = [*patterns.names(), *checks.names()]
-    hint = did_you_mean(name, known_names)
-    raise UserError.of(f"nothing is called '{name}'{hint}; `lossdoc explain` lists what there is", kind="unknown-name")
+def _find(name: str) -> list[Rule[Any]]:
+    found = [folder.get(name) for folder in (patterns, checks) if name in folder.names()]
+    found = found or [rule for folder in (patterns, checks) for rule in folder.all() if rule.code == name.upper()]
+    if not found:
+        hint = did_you_mean(name, [*patterns.names(), *checks.names()])
+        raise UserError.of(f"nothing is called '{name}'{hint}; `lossdoc explain` lists what there is", kind="unknown-name")
+    return found
 
 
 def _picture(rule: Rule[Any], *, unicode: bool) -> list[str]:

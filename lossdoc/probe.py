@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lossdoc.curve import Floats
-from lossdoc.errors import NotApplicable
+from lossdoc.errors import NotApplicable, user_code
 from lossdoc.subject import Batch, Split, Subject
 from lossdoc.train import Objective, State, Training, begin, call_model, gradients, seeded, start, unregularized
 
@@ -113,18 +113,19 @@ def begin_with(subject: Subject, seed: int, batches: list[Batch]) -> Start:
         NotApplicable: when the labels do not fit the outputs, so that the loss cannot be called, or these are no tensor.
     """
     plain = bare(subject)
-    objective = Objective(plain.build(seed), plain.loss, plain.recipe.penalties)
+    model = plain.build(seed)
+    with torch.no_grad():
+        penalties = sum(float(each.coefficient * each.value(model)) for each in plain.recipe.penalties)
     losses, outputs, kept = [], [], 0
-    with watched(objective, training=True), torch.no_grad():
-        for batch in batches:
-            must_fit(subject, outputs_of(objective.model, batch), batch.targets)
-            buffers = {name: tensor.clone() for name, tensor in objective.named_buffers()}
-            total, _, output = functional_call(objective, buffers, (batch,))
-            losses.append(float(total))
-            outputs.append(output)
-            kept += output.numel()
-            if kept >= OUTPUTS:
-                break
+    for batch in batches:
+        output = outputs_of(model, batch)
+        must_fit(subject, output, batch.targets)
+        with user_code(f"loss {subject.loss.word}"):
+            losses.append(float(subject.loss(output, batch.targets)) + penalties)
+        outputs.append(output)
+        kept += output.numel()
+        if kept >= OUTPUTS:
+            break
     used = batches[: len(losses)]
     weights = [batch.size for batch in used]
     return Start(float(np.average(losses, weights=weights)), tuple(outputs), tuple(batch.targets for batch in used))

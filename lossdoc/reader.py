@@ -13,6 +13,7 @@ from lossdoc.members import Members
 
 HEAD = 1 << 16  # bytes shown to `sniff`
 STDIN = "standard input"
+NOTHING = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # blanks, and the marks of encodings
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _chosen(head: bytes, suffix: str) -> Reader | None:
 
 
 def _tables(data: bytes, source: str, name: str | None) -> list[Table]:
-    if not data.strip(b" \t\r\n\0\xef\xbb\xbf\xff\xfe"):
+    if not (data[:HEAD].strip(NOTHING) or data.strip(NOTHING)):
         raise UserError.of("is empty", kind="empty-file", file=source)
     if data.startswith(b"version https://git-lfs.github.com/spec/"):
         hint = "is not the log but a Git-LFS pointer to it: fetch it with `git lfs pull`"

@@ -145,7 +145,7 @@ OWN = {
         ["their own words", "in build", "own_net.py"],
     ),
     "imports": ("import nothing_of_that_name\n\ndef build(): ...\n", 3, ["nothing_of_that_name", "own_net.py"]),
-    "missing": (None, 2, ["own_net", "python_path"]),
+    "missing": (None, 2, ["there is no module 'own_net'", "model.yaml:"]),
     "attribute": ("def built(): ...\n", 2, ["build", "did you mean 'built'?"]),
     "arguments": ("def build(width): ...\n", 2, ["width"]),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Members[int]:
     for name, text in {"__init__": "", "two_words": "A = 7", "many": "A = 1; B = 2", "_private": "A = 1"}.items():
         (package / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    found = (EntryPoint("foreign", "sys:maxsize", "made_up"), EntryPoint("text", "sys:version", "made_up"))
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found if group == "made_up" else ())
+    installed = tmp_path / "foreign-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[made_up]\nforeign = sys:maxsize\ntext = sys:version\n")
     for known in [name for name in sys.modules if name.startswith("made_up")]:
         monkeypatch.delitem(sys.modules, known)
     return Members("made_up", int)

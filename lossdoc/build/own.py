@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import sys
@@ -54,7 +55,7 @@ class OwnCode:
         found = self.find(reference, path)
         self._check(found, reference, args, path)
         with user_code(reference):
-            return found(**args)
+            return found(**copy.deepcopy(dict(args)))  # what it does to its arguments stays with it
 
     def function(
         self, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...], takes: int | None

@@ -106,11 +106,19 @@ def word_of(subject: Subject) -> str:
 
 
 def first_loss(subject: Subject) -> FirstLoss:
-    """Measure the first loss over enough networks for the test in `initial-loss` to be able to decide.
+    """Return the first loss over enough networks for `initial-loss` to be able to decide; kept with the subject.
 
     Raises:
         NotApplicable: for a loss whose value lossdoc cannot foretell, and where the loss cannot be called.
     """
+    kept = vars(subject).get("_first_loss")
+    if not isinstance(kept, FirstLoss):
+        kept = _measured(subject)
+        object.__setattr__(subject, "_first_loss", kept)  # two checks ask for it, and it costs more than all the others
+    return kept
+
+
+def _measured(subject: Subject) -> FirstLoss:
     from lossdoc import probe
 
     if word_of(subject) not in FORETOLD:

@@ -50,7 +50,8 @@ def exploding_activations(subject: Subject, *, grown: float = 100.0, each: float
     if signal.whole <= grown and signal.each <= each:
         return None
     return Evidence(
-        f"the signal grows to {signal.whole:.3g} times the inputs' over {len(signal.layers)} layers, {signal.each:.2g} times each",
+        f"the signal grows to {signal.whole:.3g} times the inputs' over {len(signal.layers)} layers, "
+        f"{signal.each:.2g} times in each",
         facts={"measured": signal.whole, "expected": 1.0, "tolerance": grown - 1, "each": signal.each},
         confidence=0.9,
     )

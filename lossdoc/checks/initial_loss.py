@@ -88,8 +88,8 @@ def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: 
         else "an untrained model cannot honestly get there: it has been trained before, or the targets leak into the inputs"
     )
     return Evidence(
-        f"the first loss is {first.measured:.3f} ± {first.standard_error:.3f}, {words} the {first.expected:.3f} that outputs "
-        f"of this size cost whatever the labels are ({first.means} = {first.zero:.3f} with all outputs 0): {likely}",
+        f"the first loss is {first.measured:.3f} ± {first.standard_error:.3f}, {words} the {first.expected:.3f} that "
+        f"outputs of this size cost whatever the labels are ({first.means} = {first.zero:.3f} with all outputs 0): {likely}",
         facts=facts,
         confidence=0.97,
         causes=(likely,),

@@ -61,14 +61,14 @@ class Shape:
     def start(self) -> float:
         """The loss at the start: the median of the first fiftieth of a log by steps, the first where losses explode."""
         many = 1 if self.by_epoch else max(1, min(5, self.n // 50))
-        median, first = float(np.median(self.y[:many])), float(self.y[0])
-        exploded = first > 0 and median > 1.5 * first and median - first > 3 * series.noise(self.y[: max(9, self.n // 20)])
-        return first if exploded else median
+        middle, first = series.median(self.y[:many]), float(self.y[0])
+        exploded = first > 0 and middle > 1.5 * first and middle - first > 3 * series.noise(self.y[: max(9, self.n // 20)])
+        return first if exploded else middle
 
     @cached_property
     def end(self) -> float:
         """The loss at the end: the median of the last tenth, at least three points."""
-        return float(np.median(self.y[-max(3, self.n // 10) :]))
+        return series.median(self.y[-max(3, self.n // 10) :])
 
     @cached_property
     def uniform(self) -> float | None:
@@ -117,7 +117,7 @@ class Shape:
     @cached_property
     def val_end(self) -> float:
         """The validation loss at the end, the median of its last tenth, at least three points; NaN where there is none."""
-        return math.nan if self.val is None else float(np.median(self.val.value[-max(3, len(self.val) // 10) :]))
+        return math.nan if self.val is None else series.median(self.val.value[-max(3, len(self.val) // 10) :])
 
     @cached_property
     def jitter(self) -> tuple[float, float]:

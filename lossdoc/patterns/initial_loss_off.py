@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import numpy as np
-
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
@@ -63,7 +61,7 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
     level, first = math.log(classes), float(s.y[0])
     noise = series.noise(s.y[: max(9, s.n // 10)])
     # a batch of one sample may begin anywhere, five of them do not
-    ratio = min(max(loss / level, level / loss) if loss > 0 else math.inf for loss in (first, float(np.median(s.y[:5]))))
+    ratio = min(max(loss / level, level / loss) if loss > 0 else math.inf for loss in (first, series.median(s.y[:5])))
     if ratio <= factor or abs(first - level) <= sigmas * noise:
         return None
     facts = {"measured": first, "expected": level, "noise": noise}

@@ -97,7 +97,7 @@ def _peak(s: Shape, peak: float, setback: float) -> Evidence | None:
     half = s.n // 2
     at = int(s.y[: max(1, half)].argmax())
     highest = float(s.y[at])
-    over, bound = highest - s.reference, series.tail_bound(s.y[half:] - np.median(s.y[half:]))
+    over, bound = highest - s.reference, series.tail_bound(s.y[half:] - series.median(s.y[half:]))
     if not (highest > peak * s.reference and over > bound):
         return None
     if not (
@@ -146,7 +146,7 @@ def _wandering(s: Shape, wander: float, p: float) -> Evidence | None:
     if not (abs(series.kendall(means).z) < 2.58 and chance < p and swing > wander * s.learned):
         return None
     facts = {"swing": swing, "f": ratio, "p": chance, "left": s.left}
-    summary = f"the loss wanders about {float(np.median(part)):.3g} in swings of {swing:.2g}: more than the noise of batches"
+    summary = f"the loss wanders about {series.median(part):.3g} in swings of {swing:.2g}: more than the noise of batches"
     return Evidence(summary, facts, (float(s.x[s.n // 3]), float(s.x[-1])), sureness(swing / (wander * s.learned)))
 
 
@@ -155,9 +155,9 @@ def _burst(s: Shape, burst: float) -> Evidence | None:
         return None
     rest, val = s.y[s.n // 5 :], s.val.value[len(s.val) // 5 :]
     jumps = (
-        min(series.draw_up(each) / float(np.median(each)) for each in (rest, val)) if min(rest.min(), val.min()) > 0 else 0.0
+        min(series.draw_up(each) / series.median(each) for each in (rest, val)) if min(rest.min(), val.min()) > 0 else 0.0
     )
-    if not (jumps > 0.1 and s.end > 0.4 * float(np.median(s.y[1:4]))):
+    if not (jumps > 0.1 and s.end > 0.4 * series.median(s.y[1:4])):
         return None
     facts = {"first": float(s.y[0]), "second": float(s.y[1]), "end": s.end, "jumps": jumps}
     summary = (

@@ -93,7 +93,7 @@ def periodic(
 
 def _gap(steps: Floats) -> float:
     """Return the usual distance between logged steps."""
-    return max(float(np.median(np.diff(steps))), 1e-9) if len(steps) > 1 else 1.0
+    return max(series.median(np.diff(steps)), 1e-9) if len(steps) > 1 else 1.0
 
 
 def _losses(s: Shape, epoch: float) -> tuple[Floats, float]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lossdoc.curve import Runs
 from lossdoc.errors import NotApplicable
+from lossdoc.features import series
 from lossdoc.features.shape import shape, sureness
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -57,9 +58,9 @@ def run_to_run_variance(runs: Runs, *, share: float = 0.1, sigmas: float = 5.0) 
     if len(shapes) < 3:
         raise NotApplicable(f"{len(shapes)} runs of seven points or more are too few to compare")
     ends = np.array([s.end for s in shapes])
-    spread, learned = float(ends.std(ddof=1)), float(np.median([s.learned for s in shapes]))
+    spread, learned = float(ends.std(ddof=1)), series.median(np.array([s.learned for s in shapes]))
     # the median of k normal values has 1.25 times the standard error of their mean
-    error = float(np.median([1.25 * s.noise / np.sqrt(max(3, s.n // 10)) for s in shapes]))
+    error = series.median(np.array([1.25 * s.noise / np.sqrt(max(3, s.n // 10)) for s in shapes]))
     if not (spread > share * learned and spread > sigmas * error):
         return None
     facts = {"runs": float(len(shapes)), "lowest": float(ends.min()), "highest": float(ends.max()), "spread": spread}

@@ -84,7 +84,7 @@ def slow_start(
 def _plateau(s: Shape, origin: int, rest: float) -> tuple[float, float]:
     """Return the plateau ratio and the length in smooth points of what begins at an origin; zeros where there is none."""
     curve = s.smooth[origin:]
-    top, bottom = float(np.median(curve[:3])), float(np.median(s.smooth[-max(3, len(s.smooth) // 10) :]))
+    top, bottom = series.median(curve[:3]), series.median(s.smooth[-max(3, len(s.smooth) // 10) :])
     if not top - bottom > rest * s.learned:
         return 0.0, 0.0
     tenth, half = (series.first_below(curve, top - part * (top - bottom)) for part in (0.1, 0.5))

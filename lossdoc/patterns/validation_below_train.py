@@ -9,6 +9,7 @@ import numpy as np
 
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
+from lossdoc.features import series
 from lossdoc.features.shape import shape, sureness
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -56,8 +57,8 @@ def validation_below_train(curve: Curve, *, z: float = 3.0, gap: float = 0.1) ->
     train = np.interp(s.val.step[half:], s.x, s.y)
     below = train - s.val.value[half:]
     signs = float(np.sign(below).sum()) / math.sqrt(len(below))
-    middle = float(np.median(below))
-    level = float(np.median(train))
+    middle = series.median(below)
+    level = series.median(train)
     if not (signs > z and level > 0 and middle > gap * level):
         return None
     facts = {"below": middle, "train": level, "z": signs}

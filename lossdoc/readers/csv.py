@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lossdoc.curve import Column, Floats, Table
+from lossdoc.curve import Column, Table
 from lossdoc.errors import UserError
 from lossdoc.reader import HEAD, Reader
+from lossdoc.readers._decimals import decimals
 
 DELIMITERS = "\t;|,"  # a comma comes last: it may be the decimal sign in a table with another delimiter
 BLANK = frozenset(("", "-", "na", "n/a", "none", "null", "no log"))  # words for "not logged"
@@ -145,34 +145,19 @@ def _bulk(text: bytes, layout: Layout) -> list[Column] | None:
             return None
     body = text[start:].rstrip(b"\n") + b"\n"
     width, mark = len(layout.names), layout.delimiter.encode()
-    if mark == b" " or b'"' in body[:HEAD] or (mark != b"," and b"," in body):  # ";" and decimal commas
+    if mark == b" " or b'"' in body[:HEAD] or b"_" in body or b"#" in body:  # float takes 1_000 for a number
         return None
     raw = np.frombuffer(body, np.uint8)
     newline = raw == 10
     ends = np.flatnonzero(newline | (raw == mark[0]))
     if len(ends) % width or not np.array_equal(newline[ends].reshape(-1, width).any(axis=0), np.arange(width) == width - 1):
         return None
-    logged = np.diff(ends, prepend=-1) > 1
-    flat = b"," + body.replace(b"\n", b",").replace(mark, b",")
-    if not logged.all():
-        flat = flat.replace(b",,", b",nan,").replace(b",,", b",nan,")
-    values = _numbers(flat[1:-1])
-    if values is None or len(values) != len(logged):
+    lengths = np.diff(ends, prepend=-1) - 1
+    try:
+        values = [decimals(body, ends[each::width] - lengths[each::width], lengths[each::width]) for each in range(width)]
+    except ValueError:
         return None
-    table, present = values.reshape(-1, width).T, logged.reshape(-1, width).T
-    return [
-        Column(np.ascontiguousarray(each), np.ascontiguousarray(there)) for each, there in zip(table, present, strict=True)
-    ]
-
-
-def _numbers(flat: bytes) -> Floats | None:
-    """Parse numbers separated by commas, None where anything else stands between them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # numpy's way to say that it stopped before the end
-        try:
-            return np.fromstring(flat, sep=",")
-        except (DeprecationWarning, ValueError):
-            return None
+    return [Column(found, lengths[each::width] > 0) for each, found in enumerate(values)]
 
 
 def _cellwise(text: bytes, layout: Layout) -> tuple[list[Column], list[str]]:
@@ -185,16 +170,16 @@ def _cellwise(text: bytes, layout: Layout) -> tuple[list[Column], list[str]]:
         if tuple(cells) == layout.names:  # a run that was appended with its header
             notes.append(f"line {number} repeats the header")
             continue
-        wide += len(cells) > width
+        wide += any(cells[width:])
         short += len(cells) < width
         numbers.append(number)
         rows.append((cells + [""] * width)[:width])
     if wide:
-        notes.append(f"{wide} rows have more cells than the header; what is too much is left out")
+        notes.append(f"{_many(wide, 'row has', 'rows have')} more cells than the header; what is too much is left out")
     if short:
-        notes.append(
-            f"{short} rows have fewer cells than the header; the last is line {numbers[-1]}; what lacks counts as blank"
-        )
+        notes.append(f"{_many(short, 'row has', 'rows have')} fewer cells than the header: what lacks counts as blank")
+    if not rows:
+        return [], notes
     columns = [_column(list(cells), comma=layout.delimiter != ",") for cells in zip(*rows, strict=True)]
     for name, column in zip(layout.names, columns, strict=True):
         notes += _unreadable(name, column, numbers)
@@ -255,12 +240,12 @@ def _unreadable(name: str, column: Column, lines: Sequence[int]) -> list[str]:
         return []
     missing = ((line, cell) for line, cell, there in zip(lines, column.labels, column.logged, strict=True) if not there)
     line, cell = next((line, cell) for line, cell in missing if cell.lower() not in BLANK)
-    many = (
-        f"{column.unreadable} cells of '{name}' are not numbers"
-        if column.unreadable > 1
-        else f"1 cell of '{name}' is not a number"
-    )
+    many = _many(column.unreadable, f"cell of '{name}' is not a number", f"cells of '{name}' are not numbers")
     return [f"{many} (first: line {line}: '{cell[:40]}') and left out"]
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
 
 
 reader = Reader((".csv", ".tsv", ".txt"), sniff, read)

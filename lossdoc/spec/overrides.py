@@ -95,24 +95,24 @@ def _in_word(kind: type[Word], data: Any, parts: Parts, value: Any) -> tuple[Any
     words = TABLES[kind]
     if isinstance(data, dict) and "call" in data and "call" in words:
         return _in_block(words["call"], data, parts, value)
-    name, arguments = (
-        (data, None)
-        if isinstance(data, str)
-        else next(iter(data.items()), ("", None))
-        if isinstance(data, dict)
-        else ("", None)
-    )
+    name, arguments = _word_in(data)
     head, rest = parts[0], parts[1:]
     fields = keys_of(words[name]) if name in words else {}
     if head in fields and (head != name or not rest):
         rest = parts
-    elif head != name:
-        if not name and head in words:
-            name = head
-        else:
-            raise PathError(_astray(kind, name, head, fields))
+    elif not name and head in words:
+        name = head
+    elif head != name or name not in words:
+        raise PathError(_astray(kind, name, head, fields))
     changed, at = _in_block(words[name], arguments, rest, value)
     return {name: changed}, (name, *at)
+
+
+def _word_in(data: Any) -> tuple[str, Any]:
+    """Return a word's name and its arguments, as written: `relu`, or `linear: {out: 100}`; no name where there is none."""
+    if isinstance(data, str):
+        return data, None
+    return next(iter(data.items()), ("", None)) if isinstance(data, dict) else ("", None)
 
 
 def _astray(kind: type[Word], name: str, head: str, fields: Iterable[str]) -> str:
