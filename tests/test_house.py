@@ -81,7 +81,11 @@ def test_every_rule_has_a_page_examples_and_true_references(rule: Rule[object]) 
     assert rule.fires_on
     assert rule.quiet_on
     assert set(rule.mutes) <= known
-    for name in re.findall(r"(?:--select|explain) ([a-z]+(?:-[a-z]+)+)", rule.judge.__doc__ or ""):
+    page = rule.judge.__doc__ or ""
+    assert "--thorough" not in page
+    for name in re.findall(r"--select ([a-z-]+)", page):
+        assert checks.get(name).matter == "Subject", f"{rule.name} sends one to sanity for {name}"
+    for name in re.findall(r"lossdoc explain ([a-z-]+)", page):
         assert name in known, f"{rule.name} speaks of {name}"
 
 

@@ -54,8 +54,8 @@ def lr_too_high(
         - inputs that are not scaled make the same rate too high
 
     Confirm with:
-        - lossdoc sweep model.yaml
-        - lossdoc sanity model.yaml --thorough --select lr-too-high
+        - lossdoc sweep model.yaml: does a lower rate learn more?
+        - lossdoc overfit model.yaml: does a tenth of the rate learn what this one cannot?
 
     Try:
         - lower the learning rate three- to tenfold

@@ -34,7 +34,7 @@ def noisy_validation(
 
     Confirm with:
         - lossdoc sanity model.yaml --select small-validation-set
-        - lossdoc sanity model.yaml --select wrong-mode
+        - measure one model twice on the validation data: where the losses differ, dropout or batch statistics are on
 
     Try:
         - a larger validation set: do not be stingy with it

@@ -33,7 +33,8 @@ def non_finite(curve: Curve) -> Evidence | None:
 
     Confirm with:
         - lossdoc sanity model.yaml --select non-finite-data
-        - lossdoc sanity model.yaml --select epsilon
+        - lossdoc sanity model.yaml --select non-finite
+        - lossdoc overfit model.yaml: does it come back at a tenth of the learning rate?
 
     Try:
         - put an epsilon inside every log, division and square root, or use the fused loss (log-softmax, BCE with logits)

@@ -45,8 +45,8 @@ def overfitting(
         - validation data from another distribution
 
     Confirm with:
-        - lossdoc sanity model.yaml --select too-large
-        - lossdoc sanity model.yaml --select mismatched-preprocessing
+        - lossdoc checkup model.yaml --set data.split.validation=0.6: with half of the training data the gap must grow
+        - lossdoc sweep model.yaml: does more L2 narrow it?
 
     Try:
         - first of all more data, or augmentation

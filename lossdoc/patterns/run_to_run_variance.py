@@ -35,7 +35,7 @@ def run_to_run_variance(runs: Runs, *, share: float = 0.1, sigmas: float = 5.0) 
 
     Confirm with:
         - lossdoc sanity model.yaml --select double-softmax
-        - lossdoc sanity model.yaml --select not-deterministic
+        - train twice with the same seed: the two losses must agree
 
     Try:
         - feed logits to the loss

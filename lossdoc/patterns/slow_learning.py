@@ -33,8 +33,8 @@ def slow_learning(
         - inputs or targets are not scaled
 
     Confirm with:
-        - lossdoc sanity model.yaml --thorough --select lr-too-low
-        - lossdoc sanity model.yaml --thorough --select too-few-epochs
+        - lossdoc sweep model.yaml: it warns of lr-too-low where a higher rate learns much more in the same time
+        - lossdoc checkup model.yaml --set train.epochs=100: does it get there with more epochs?
 
     Try:
         - raise the learning rate, three- to tenfold

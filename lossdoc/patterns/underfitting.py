@@ -33,8 +33,8 @@ def underfitting(curve: Curve, *, left: float = 0.4, left_blind: float = 0.7, la
         - the learning rate was lowered too early
 
     Confirm with:
-        - lossdoc sanity model.yaml --thorough --select too-small
-        - lossdoc sanity model.yaml --thorough --select over-regularized
+        - lossdoc overfit model.yaml: what cannot learn 64 samples by heart is too small, or broken
+        - lossdoc sweep model.yaml: does less regularization, or another learning rate, get lower?
 
     Try:
         - a larger model: more units, more layers
