@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from lossdoc import build, overfit, spec, sweeping, train
+from lossdoc import build, loop, overfit, spec, sweeping, train
 from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import UserError, did_you_mean
 from lossdoc.findings import Report, Severity
@@ -108,9 +108,9 @@ def fit(case: Case) -> Report:
     """Train as the description says, and diagnose the curve."""
     subject, epochs = case.subject, case.subject.recipe.epochs
     case.progress.stage(f"training: {epochs} epochs with the file's own settings")
-    log, show = train.Log(subject), _Shown(case.progress)
-    work, feed = train.begin(subject, subject.seed), train.epochs_of(subject, subject.seed)
-    for tick in train.run(subject, work, feed, seed=subject.seed, steps=subject.recipe.max_steps, epochs=epochs):
+    log, show = loop.Log(subject), _Shown(case.progress)
+    work, feed = train.begin(subject, subject.seed), loop.epochs_of(subject, subject.seed)
+    for tick in loop.run(subject, work, feed, seed=subject.seed, steps=subject.recipe.max_steps, epochs=epochs):
         log.add(tick)
         show(tick)
     show.end()
@@ -219,10 +219,10 @@ class _Shown:
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.last: train.Tick | None = None
+        self.last: loop.Tick | None = None
         self.validation: train.Losses | None = None
 
-    def __call__(self, tick: train.Tick) -> None:
+    def __call__(self, tick: loop.Tick) -> None:
         self.last = tick
         self.validation = tick.validation or self.validation
         self.progress.show(_told(tick))
@@ -244,7 +244,7 @@ class _Shown:
             self.progress.show(_told(self.last), last=True)
 
 
-def _told(tick: train.Tick) -> str:
+def _told(tick: loop.Tick) -> str:
     text = f"step {tick.step}  loss {tick.train.loss:.4g}"
     if math.isfinite(tick.train.accuracy):
         text += f"  accuracy {100 * tick.train.accuracy:.1f} %"

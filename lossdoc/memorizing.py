@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossdoc import loop, train
 from lossdoc import samples as samples_of
-from lossdoc import train
 from lossdoc.curve import Curve, Series
 from lossdoc.memorization import Attempt, Ended, Measure, Memorization
 from lossdoc.subject import Batch, Subject, constant_rate
@@ -22,7 +22,7 @@ MOST_STEPS = 2_000  # four times the slowest healthy case known: 532 steps, plai
 PATIENCE = 25  # passes before a loss that sets no new record may count as stalled
 SETTLING = 64  # passes that let running averages forget their start: 0.9^64 = 0.001 at batch normalization's usual momentum
 
-Watch = Callable[[train.Tick], object]
+Watch = Callable[[loop.Tick], object]
 
 
 def memorize(
@@ -188,7 +188,7 @@ class _Course:
         """Return it as a curve."""
         accuracy = Series.of(self.accuracies, self.steps, "train_accuracy").finite
         context = replace(
-            train.context(subject),
+            loop.context(subject),
             batch_size=task.size,
             steps_per_epoch=task.steps_per_epoch,
             n_train=task.drawn.size,
@@ -207,7 +207,7 @@ def _attempt(task: _Task, lr: float, watch: Watch | None) -> Attempt:
     course = _Course([], [], [], [])
     course.add(0, *task.judge(training.model(), 0, training=True))
     ended: Ended | None = None
-    for tick in train.run(subject, training, task.feed(), seed=task.seed, validate=False):
+    for tick in loop.run(subject, training, task.feed(), seed=task.seed, validate=False):
         if not tick.diverged and tick.step % task.steps_per_epoch != 0 and tick.step < limit:
             continue
         losses, score = (tick.train, math.nan) if tick.diverged else task.judge(training.model(), tick.epoch, training=True)

@@ -10,7 +10,7 @@ from lossdoc.members import Members
 from lossdoc.subject import Point, Subject, Trial
 
 if TYPE_CHECKING:
-    from lossdoc.train import Tick
+    from lossdoc.loop import Tick
 
 Watch = Callable[[Point, "Tick"], bool]
 

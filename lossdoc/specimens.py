@@ -496,3 +496,14 @@ def log_of_zero(outputs: Any, targets: Any) -> Any:
 def root_at_zero(outputs: Any, targets: Any) -> Any:
     """Return a finite loss whose gradient is not."""
     return (0 * outputs[:, 0] * targets).sqrt().mean()
+
+
+def with_batchnorm(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Return a maker whose models normalize the batch behind their first layer."""
+
+    def insert(model: Any) -> Any:
+        from torch import nn
+
+        return nn.Sequential(model[0], nn.BatchNorm1d(model[0].out_features), *model[1:])
+
+    return changed(build, insert)

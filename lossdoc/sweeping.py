@@ -21,7 +21,7 @@ from lossdoc.search import Choices, Range, Space, searches
 from lossdoc.subject import Penalty, Point, Subject, Trial, Trials
 
 if TYPE_CHECKING:
-    from lossdoc.train import Tick
+    from lossdoc.loop import Tick
 
 ROOT = Path("lossdoc_runs")
 FIGURE = "curves.png"
@@ -90,7 +90,7 @@ def default_space(subject: Subject) -> Space:
 
 def shortened(subject: Subject, budget: Budget) -> float:
     """Return by how much a budget is smaller than the configured training; 1 where it is not, or nobody knows."""
-    from lossdoc.train import planned_steps
+    from lossdoc.loop import planned_steps
 
     whole = planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs)
     short = planned_steps(subject, budget.steps, budget.epochs)

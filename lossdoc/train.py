@@ -1,4 +1,4 @@
-"""One pure training step, (state, batch) -> (state, losses), and the loop around it."""
+"""One pure training step, (state, batch) -> (state, losses); the user's own step beside it; measuring without a step."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lossdoc.curve import Context, Curve, Series
 from lossdoc.errors import UserError, user_code
 from lossdoc.subject import Batch, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
 
@@ -255,125 +254,6 @@ def mean_losses(measured: Iterable[tuple[int, Losses]], reduction: str) -> Losse
         mean((one.loss for one in losses), weights),
         mean((one.total for one in losses), weights),
         mean((one.accuracy for one in losses), sizes),
-    )
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One step of a run: counted from 1, with its epoch from 0, its losses, and the validation's where it was measured."""
-
-    step: int
-    epoch: int
-    train: Losses
-    validation: Losses | None = None
-
-    @property
-    def diverged(self) -> bool:
-        """Whether a loss is not a finite number."""
-        losses = [self.train.loss] + ([] if self.validation is None else [self.validation.loss])
-        return not all(math.isfinite(loss) for loss in losses)
-
-
-def epochs_of(subject: Subject, seed: int) -> Iterator[tuple[int, Batch, bool]]:
-    """Yield (epoch, batch, whether it is the epoch's last) for ever, in each epoch's own order."""
-    epoch = 0
-    while True:
-        waiting: Batch | None = None
-        for batch in subject.batches("train", seed * 1_000 + epoch):
-            if waiting is not None:
-                yield epoch, waiting, False
-            waiting = batch
-        if waiting is None:
-            raise UserError.of("the training split has no batches", kind="data")
-        yield epoch, waiting, True
-        epoch += 1
-
-
-def run(
-    subject: Subject,
-    training: Training,
-    feed: Iterable[tuple[int, Batch, bool]],
-    *,
-    seed: int,
-    steps: int | None = None,
-    epochs: int | None = None,
-    validate: bool = True,
-) -> Iterator[Tick]:
-    """Train and yield a tick after every step, until the steps or epochs are over or the loss is no longer finite.
-
-    Validation is measured after each epoch's last step, where there is a validation split.
-    """
-    has_validation = validate and "validation" in subject.sizes
-    total = planned_steps(subject, steps, epochs)
-    for step, (epoch, batch, last) in enumerate(feed):
-        if (steps is not None and step >= steps) or (epochs is not None and epoch >= epochs):
-            return
-        with seeded(seed, step):
-            losses = training.step(batch, subject.recipe.schedule(step, total), epoch)
-            validation = evaluate(subject, training.model()) if has_validation and last else None
-        tick = Tick(step + 1, epoch, losses, validation)
-        yield tick
-        if tick.diverged:
-            return
-
-
-def planned_steps(subject: Subject, steps: int | None, epochs: int | None) -> int:
-    """Return how many steps a run will take, as a schedule needs to know; 0 where the data's length is not known."""
-    per_epoch = steps_per_epoch(subject)
-    planned = [steps] if steps is not None else []
-    if epochs is not None and per_epoch is not None:
-        planned.append(math.ceil(epochs * per_epoch))
-    return min(planned, default=0)
-
-
-def steps_per_epoch(subject: Subject) -> int | None:
-    """Return the number of batches in an epoch, None where it is not known."""
-    samples = subject.sizes.get("train")
-    return None if samples is None or subject.batch_size is None else math.ceil(samples / subject.batch_size)
-
-
-@dataclass
-class Log:
-    """Collects the ticks of one run and makes a curve of them."""
-
-    subject: Subject
-    ticks: list[Tick] = field(default_factory=list)
-
-    def add(self, tick: Tick) -> None:
-        """Keep one more tick."""
-        self.ticks.append(tick)
-
-    def curve(self, run_name: str | None = None) -> Curve:
-        """Return the run so far as a curve whose axis counts steps."""
-        measured = [(tick.step, tick.validation) for tick in self.ticks if tick.validation is not None]
-        others = {
-            "train_accuracy": _series([(tick.step, tick.train.accuracy) for tick in self.ticks], "train_accuracy"),
-            "val_accuracy": _series([(step, losses.accuracy) for step, losses in measured], "val_accuracy"),
-        }
-        return Curve(
-            train=_series([(tick.step, tick.train.loss) for tick in self.ticks], "train_loss"),
-            val=_series([(step, losses.loss) for step, losses in measured], "val_loss") if measured else None,
-            others={name: series.finite for name, series in others.items() if len(series.finite)},
-            context=context(self.subject),
-            run=run_name,
-        )
-
-
-def _series(points: Sequence[tuple[int, float]], name: str) -> Series:
-    return Series.of([value for _, value in points], [step for step, _ in points], name)
-
-
-def context(subject: Subject) -> Context:
-    """Return what the subject knows of a run beside its curve."""
-    return Context(
-        axis="step",
-        classes=subject.classes if subject.loss.takes in ("logits", "log-probabilities") else None,
-        loss=subject.loss.word,
-        batch_size=subject.batch_size,
-        steps_per_epoch=steps_per_epoch(subject),
-        n_train=subject.sizes.get("train"),
-        n_val=subject.sizes.get("validation"),
-        lr=subject.recipe.hyper["lr"],
     )
 
 

@@ -22,7 +22,7 @@ from lossdoc.memorizing import LEFT_OVER
 from lossdoc.parts.optimizers import Adam, OptimizerWord, Sgd
 from lossdoc.parts.regularizers import L2
 from lossdoc.subject import Batch, OwnStep, Recipe, Subject
-from lossdoc.train import Tick
+from lossdoc.loop import Tick
 from tests.subjects import digits, digits_pairs, mlp, subject
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lossdoc import synthetic
-from lossdoc.curve import Context, Curve, Runs, Series
+from lossdoc.curve import Axis, Context, Curve, Floats, Runs, Series
 from lossdoc.diagnosis import examine_curve, examine_runs
 from lossdoc.findings import Severity
 from lossdoc.rule import Rule, patterns
@@ -56,7 +57,7 @@ def test_is_quiet_where_it_must(rule: Rule[Curve]) -> None:
     ids=lambda make: make.__name__,
 )
 @pytest.mark.parametrize("seed", range(5))
-def test_healthy_curves_are_healthy(make, seed: int) -> None:
+def test_healthy_curves_are_healthy(make: Callable[[int], Curve], seed: int) -> None:
     assert examine_curve(make(seed)).primary == "healthy"
 
 
@@ -87,7 +88,7 @@ CURVES = [make for rule in RULES if rule.name not in ABSOLUTE for make in rule.f
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(CURVES), st.floats(1e-6, 1e6))
-def test_the_unit_of_the_loss_does_not_matter(make, factor: float) -> None:
+def test_the_unit_of_the_loss_does_not_matter(make: Callable[[], Curve], factor: float) -> None:
     curve = make()
     curve = replace(curve, context=replace(curve.context, classes=None))
     val = None if curve.val is None else replace(curve.val, value=curve.val.value * factor)
@@ -113,7 +114,9 @@ tame = st.integers(0, 120).flatmap(
     st.sampled_from([None, 0.0, 5.0, 1e9]),
     st.sampled_from(["step", "epoch"]),
 )
-def test_no_array_of_numbers_raises(train, val, classes, per_epoch, axis) -> None:
+def test_no_array_of_numbers_raises(
+    train: Floats, val: Floats | None, classes: int | None, per_epoch: float | None, axis: Axis
+) -> None:
     curve = Curve(
         Series.of(train),
         None if val is None else Series.of(val),
@@ -131,7 +134,7 @@ def test_no_array_of_numbers_raises(train, val, classes, per_epoch, axis) -> Non
     "values",
     [np.zeros(0), np.zeros(100), np.full(50, np.nan), np.full(50, 1e308), np.r_[np.full(50, 1e308), np.full(50, -1e308)]],
 )
-def test_extreme_arrays_get_a_report(values) -> None:
+def test_extreme_arrays_get_a_report(values: Floats) -> None:
     assert examine_curve(Curve(Series.of(values))).primary in {
         "inconclusive",
         "non-finite",

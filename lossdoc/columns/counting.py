@@ -50,7 +50,8 @@ def steps(table: Table, roles: Roles, rows: Indices, found: Indices) -> Steps:
     there = counter.logged[found] & np.isfinite(counter.values[found])
     if not there.any():
         return Steps(found, _counted(rows, found), f"'{roles.step}' holds no step: rows are counted instead")
-    note = None if there.all() else f"{np.count_nonzero(~there)} rows without a step are left out"
+    lost = np.count_nonzero(~there)
+    note = f"{lost} {'row' if lost == 1 else 'rows'} without a step left out" if lost else None
     found = found[there]
     counted = counter.values[found]
     if (np.diff(counted) > 0).all():
@@ -101,7 +102,8 @@ def _rises(table: Table, names: list[str], before: int, after: int) -> bool:
 def _goes_on(before: Floats, after: Floats) -> bool:
     """Tell whether a loss goes on where it was: it begins nearer to the end of what was before than to its beginning.
 
-    Medians of three, for single losses are noisy. Of two hypotheses with equal spread the nearer is the likelier one.
+    Medians of up to three, for single losses are noisy. Of two hypotheses with equal spread the nearer is the likelier one.
     """
-    first, last, now = (float(np.median(part)) for part in (before[:3], before[-3:], after[:3]))
+    many = max(1, min(3, len(before) // 3, len(after) // 3))
+    first, last, now = (float(np.median(part)) for part in (before[:many], before[-many:], after[:many]))
     return not abs(now - first) < abs(now - last)

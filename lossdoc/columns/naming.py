@@ -77,7 +77,12 @@ def choose(
     run = run or _run(free)
     numeric = [name for name in free if table.columns[name].logged.any() and name != run]
     step = step or next((name for _, name in counters(numeric)), None)
-    losses = [name for name in free if name not in {step, run} and _is_loss(name)]
+    named = [name for name in free if name not in {step, run} and _is_loss(name)]
+    losses = [name for name in named if table.columns[name].logged.any()]
+    if losses or train is not None:
+        notes += [f"'{name}' holds not one number and is left out" for name in named if name not in losses]
+    else:
+        losses = named  # the error will name it
     val = val or _pick(_ranked(losses, VAL, need=True), "validation loss", notes)
     train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, need=False), "training loss", notes)
     if train is None and val is None:

@@ -90,7 +90,7 @@ def kendall(values: Floats) -> Trend:
     if n < 2:
         return Trend(0.0, 0.0)
     later, earlier = np.tril_indices(n, -1)
-    score = float(np.sign(values[later] - values[earlier]).sum())
+    score = float(np.count_nonzero(values[later] > values[earlier]) - np.count_nonzero(values[later] < values[earlier]))
     _, ties = np.unique(values, return_counts=True)
     tied = float((ties * (ties - 1) / 2).sum())
     pairs = n * (n - 1) / 2
@@ -226,7 +226,8 @@ def likely_periods(values: Floats, least: float = 0.2, many: int = 3) -> NDArray
     correlation = np.fft.irfft(power, size)[: n // 3 + 2]
     if not correlation[0] > 0:
         return np.empty(0, np.intp)
-    correlation = correlation / correlation[0] * n / (n - np.arange(len(correlation)))
+    correlation = correlation / correlation[0]
     inner = correlation[1:-1]
-    peaks = np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]) & (inner > least)) + 1
-    return peaks[np.argsort(-correlation[peaks])][:many]
+    high = inner * n / (n - np.arange(1, len(correlation) - 1)) > least  # the sum over fewer pairs, made comparable
+    peaks = np.flatnonzero((inner > correlation[:-2]) & (inner >= correlation[2:]) & high) + 1
+    return peaks[np.argsort(-correlation[peaks])][:many]  # as summed: a period comes before its multiples

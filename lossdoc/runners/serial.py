@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lossdoc import train
+from lossdoc import loop, train
 from lossdoc.runner import Budget, Runner, Watch, Work
 from lossdoc.subject import Point, Subject, Trial
 
@@ -19,11 +19,11 @@ def run(work: Work) -> Iterator[Trial]:
 
 def run_point(subject: Subject, point: Point, budget: Budget, watch: Watch) -> Trial:
     """Train one point from its seed until the budget is spent, the loss is no longer finite, or the watch says stop."""
-    log = train.Log(subject)
+    log = loop.Log(subject)
     with train.seeded(point.seed):
         training = train.begin(subject, point.seed)
-    feed = train.epochs_of(subject, point.seed)
-    for tick in train.run(subject, training, feed, seed=point.seed, steps=budget.steps, epochs=budget.epochs):
+    feed = loop.epochs_of(subject, point.seed)
+    for tick in loop.run(subject, training, feed, seed=point.seed, steps=budget.steps, epochs=budget.epochs):
         log.add(tick)
         if watch(point, tick):
             break
@@ -31,14 +31,14 @@ def run_point(subject: Subject, point: Point, budget: Budget, watch: Watch) -> T
     return trial_of(point, log)
 
 
-def _validate_the_end(subject: Subject, training: train.Training, log: train.Log) -> None:
+def _validate_the_end(subject: Subject, training: train.Training, log: loop.Log) -> None:
     """Measure the validation split once more where the run ended inside an epoch."""
     last = log.ticks[-1] if log.ticks else None
     if last is not None and last.validation is None and not last.diverged and "validation" in subject.sizes:
         log.ticks[-1] = replace(last, validation=train.evaluate(subject, training.model()))
 
 
-def trial_of(point: Point, log: train.Log) -> Trial:
+def trial_of(point: Point, log: loop.Log) -> Trial:
     """Return the trial of a run that has ended."""
     curve = log.curve()
     last = log.ticks[-1]
