@@ -44,6 +44,7 @@ def _answer(command: str, show: Reporting, work: Callable[[Progress], Answer], p
         reports, problems = (), bad.problems
     progress.done()
     tell(problems)
+    problems = [problem for problem in problems if not problem.warning]
     if reports or show.format != "text":
         _write(form, Document(command, tuple(reports), tuple(problems)), show)
     return exit_code(reports, problems, show.fail_on)
@@ -51,7 +52,7 @@ def _answer(command: str, show: Reporting, work: Callable[[Progress], Answer], p
 
 def exit_code(reports: Sequence[Report], problems: Sequence[Problem], fail_on: str) -> int:
     """Return 2 where an input was bad, 1 where a finding is at least as grave as `fail_on`, else 0."""
-    if any(not problem.warning for problem in problems):
+    if problems:
         return USAGE
     if fail_on == "never":
         return 0

@@ -132,6 +132,15 @@ def test_output_goes_to_a_file(folder: Path, lossdoc: Run) -> None:
     assert parsed((folder / "report.json").read_text())["reports"][0]["title"] == "good.csv"
 
 
+def test_a_warning_of_the_file_is_told_on_stderr_alone(folder: Path, lossdoc: Run) -> None:
+    (folder / "model.yaml").write_text(SMALL.replace("]}\noptimizer", ", softmax]}\noptimizer"))
+    done = lossdoc("sanity", cwd=folder)
+    assert "model.yaml:4:" in done.stderr
+    assert "warning[" in done.stderr
+    assert "warning[" not in done.stdout
+    assert "errors" not in parsed(lossdoc("sanity", "--format", "json", cwd=folder).stdout)
+
+
 def test_fail_on_decides_the_exit_code(tmp_path: Path, lossdoc: Run) -> None:
     (tmp_path / "nan.csv").write_text("step,train_loss\n" + "".join(f"{n},{1 / (n + 1)}\n" for n in range(20)) + "20,nan\n")
     codes = [lossdoc("diagnose", "nan.csv", "--fail-on", level).returncode for level in ("error", "warning", "never")]

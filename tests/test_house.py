@@ -11,6 +11,7 @@ import pytest
 
 from lossdoc.members import Members
 from lossdoc.rule import Rule, checks, patterns
+from lossdoc.spec import loads
 from tests.conftest import PROJECT, Run
 
 HEAVY = ("torch", "matplotlib", "optuna", "pandas", "scipy", "sklearn")
@@ -50,6 +51,14 @@ def test_the_readme_and_ci_run_the_same_command() -> None:
     assert commands[0].endswith("lossdoc checkup configs/digits-mlp.yaml")
     assert (PROJECT / ".ci" / "run").read_text().rstrip().endswith("\n" + commands[1])
     assert all("-c constraints.txt" in command for command in commands)
+
+
+def test_the_readme_shows_a_real_screen_and_a_valid_model(lossdoc: Run) -> None:
+    readme = (PROJECT / "README.md").read_text()
+    command, screen = re.findall(r"```console\n\$ lossdoc ([^\n]+)\n(.*?)\n```", readme, re.DOTALL)[0]
+    assert lossdoc(*command.split(), cwd=PROJECT).stdout.rstrip() == screen
+    for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL):
+        assert loads(text).warnings == ()
 
 
 def test_nothing_unforeseen_lies_at_the_top_level() -> None:

@@ -25,7 +25,7 @@ SHOWN_BULLETS = 3
 
 
 def render(document: Document, screen: Screen) -> str:
-    """Return the document as text that fits the screen; colors only where it has them."""
+    """Return the reports as text that fits the screen; colors only where it has them. Faults are told on stderr alone."""
     out = io.StringIO()
     console = Console(
         file=out,
@@ -38,8 +38,6 @@ def render(document: Document, screen: Screen) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    for problem in document.errors:
-        console.print(Text(str(problem)), soft_wrap=True)
     for report in document.reports:
         if screen.verbosity < 0:
             console.print(_verdict(report, screen), soft_wrap=True)

@@ -34,7 +34,7 @@ def lr_too_high(
     curve: Curve,
     *,
     peak: float = 1.25,
-    left: float = 0.4,
+    left: float = 1 / 3,
     setback: float = 0.3,
     regret: float = 0.2,
     wander: float = 0.1,
@@ -95,8 +95,9 @@ def lr_too_high(
 
 def _peak(s: Shape, peak: float, setback: float) -> Evidence | None:
     half = s.n // 2
-    at = int(s.y[: max(1, half)].argmax())
-    highest = float(s.y[at])
+    lasting = series.median_of_three(s.y)  # a single point is a spike
+    at = int(lasting[: max(1, half)].argmax())
+    highest = float(lasting[at])
     over, bound = highest - s.reference, series.tail_bound(s.y[half:] - series.median(s.y[half:]))
     if not (highest > peak * s.reference and over > bound):
         return None
