@@ -1,0 +1,91 @@
+"""Made-up data, the same at every call; torch is imported where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from lossdoc.subject import Batch, Split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FEATURES, CLASSES, SAMPLES, BATCH = 8, 4, 320, 32
+Source = Callable[[Split], "tuple[Tensor, Tensor]"]
+
+
+def blobs(split: Split = "train", samples: int = SAMPLES, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
+    """Return standardized inputs (N, 8) around one center for each class, and the labels (N,), in random order."""
+    import torch
+
+    centers = torch.randn(classes, FEATURES, generator=torch.Generator().manual_seed(1))
+    luck = torch.Generator().manual_seed(2 if split == "train" else 3)
+    labels = torch.randint(classes, (samples,), generator=luck)
+    inputs = centers[labels] + torch.randn(samples, FEATURES, generator=luck)
+    return (inputs - inputs.mean(0)) / inputs.std(0), labels
+
+
+def numbers(split: Split = "train") -> tuple[Tensor, Tensor]:
+    """Return inputs (N, 8) and targets (N, 1) of mean 0 and variance 1."""
+    import torch
+
+    inputs, _ = blobs(split)
+    noise = torch.randn(len(inputs), 1, generator=torch.Generator().manual_seed(4))
+    targets = inputs[:, :1] * inputs[:, 1:2] + 0.3 * noise
+    return inputs, (targets - targets.mean()) / targets.std()
+
+
+def yes_no(split: Split = "train") -> tuple[Tensor, Tensor]:
+    """Return inputs (N, 8) and targets (N,) of 0.0 and 1.0."""
+    inputs, labels = blobs(split)
+    return inputs, (labels % 2).float()
+
+
+def fed(source: Source, *, shuffle: bool = True) -> Callable[[Split, int], Iterable[Batch]]:
+    """Return batches of 32 of what `source` makes for a split, in a new order in each epoch of the training split."""
+
+    def batches(split: Split, epoch: int) -> Iterable[Batch]:
+        import torch
+
+        inputs, targets = source(split)
+        order = torch.arange(len(inputs))
+        if shuffle and split == "train":
+            order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(100 + epoch))
+        for at in torch.split(order, BATCH):
+            yield Batch(inputs[at], targets[at])
+
+    return batches
+
+
+def sorted_by_class(split: Split) -> tuple[Tensor, Tensor]:
+    """Return the blobs one class after another."""
+    inputs, labels = blobs(split)
+    order = labels.argsort(stable=True)
+    return inputs[order], labels[order]
+
+
+def partly_leaked(split: Split) -> tuple[Tensor, Tensor]:
+    """Return blobs of which 16 validation samples are in the training data as well."""
+    inputs, labels = blobs(split)
+    if split == "validation":
+        inputs[:16], labels[:16] = blobs("train")[0][:16], blobs("train")[1][:16]
+    return inputs, labels
+
+
+def with_nan(values: Tensor) -> Tensor:
+    """Return the values with a NaN among them."""
+    values[7] = float("nan")
+    return values
+
+
+def first_constant(inputs: Tensor) -> Tensor:
+    """Return inputs whose first feature is always 1."""
+    inputs[:, 0] = 1.0
+    return inputs
+
+
+def every(step: int, values: Tensor) -> Tensor:
+    """Return 1 at every step-th place and 0 at the others, as many as there are values."""
+    import torch
+
+    return (torch.arange(len(values)) % step == 0).to(values.dtype)
