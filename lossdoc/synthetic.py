@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -147,7 +148,8 @@ def spiky(seed: int = 0, points: int = 600, at: tuple[int, ...] = (180, 320, 470
 
 def wrong_first_loss(seed: int = 0, points: int = 400) -> Curve:
     """Begin at five times log 10 and fall: the first layer's or the last layer's weights are far too large."""
-    return curve(noisy(descent(points, 5 * math.log(10), 0.3, 20), 0.05, seed))
+    made = curve(noisy(descent(points, 5 * math.log(10), 0.3, 20), 0.05, seed))
+    return replace(made, context=replace(made.context, loss="cross_entropy"))
 
 
 def below_train(seed: int = 0, points: int = 50) -> Curve:

@@ -81,6 +81,11 @@ def test_medians_are_those_of_numpy(values: np.ndarray) -> None:
     assert series.median(values) == pytest.approx(float(np.median(values)))
 
 
+@given(floats, st.floats(0, 1))
+def test_quantiles_are_those_of_numpy(values: np.ndarray, share: float) -> None:
+    assert series.quantile(values, share) == pytest.approx(float(np.quantile(values, share)), abs=1e-6)
+
+
 @given(floats, st.integers(1, 12))
 def test_blocks_are_split_as_numpy_splits(values: np.ndarray, count: int) -> None:
     parts = np.array_split(values, count) if len(values) > count else values[:, None]

@@ -44,6 +44,17 @@ def median(values: Floats) -> float:
     return float(medians(values)) if len(values) else math.nan
 
 
+def quantile(values: Floats, share: float) -> float:
+    """Return the value below which a share of the values lies, interpolated as numpy does; NaN of none."""
+    if not len(values):
+        return math.nan
+    place = share * (len(values) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(values) - 1)
+    parted = np.partition(values, (below, above))
+    return float(parted[below] * (1 - (place - below)) + parted[above] * (place - below))
+
+
 def blocks(values: Floats, count: int) -> Floats:
     """Return the medians of `count` consecutive blocks whose lengths differ by one at most; fewer values stay."""
     if len(values) <= count:
@@ -126,8 +137,8 @@ def tail_bound(values: Floats) -> float:
     Below 100 points the 75th percentile (1.386 means) stands in, so that a quarter of the points may be outliers.
     """
     if len(values) < 100:
-        return 8.66 * float(np.quantile(values, 0.75))
-    return 4 * float(np.quantile(values, 0.95))
+        return 8.66 * quantile(values, 0.75)
+    return 4 * quantile(values, 0.95)
 
 
 def steady(values: Floats, *, p: float = 0.005, z: float = 2.58) -> bool:

@@ -94,6 +94,11 @@ class Shape:
         """What was learned at best: how far the smooth curve came below the reference, at least a tenth of that."""
         return max(self.reference - float(self.smooth.min()), 0.1 * abs(self.reference), 1e-300)
 
+    @property
+    def gained(self) -> bool:
+        """Whether more than a tenth of the reference was learned: who gained nothing has nothing to lose."""
+        return self.reference - float(self.smooth.min()) >= self.learned
+
     @cached_property
     def left(self) -> float:
         """The share of the reference that is left at the end; NaN for losses that can be negative."""

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from lossdoc.curve import Curve, Runs
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
@@ -85,7 +83,7 @@ def double_softmax(
         raise NotApplicable("the number of classes is not known, and the first loss does not tell it")
     floor = math.log(math.e + classes - 1) - 1
     reach = min(classes_lost / classes, way * (math.log(classes) - floor)) * (1 if known else blind)
-    inside = all(s.y.min() >= floor - below and np.quantile(s.y, 0.999) <= floor + 1 for s in shapes)
+    inside = all(s.y.min() >= floor - below and series.quantile(s.y, 0.999) <= floor + 1 for s in shapes)
     above = min(_last(s) - floor for s in shapes)
     if not inside or above >= reach or all(series.late_share(s.smooth, 0.25) >= late for s in shapes):
         return None

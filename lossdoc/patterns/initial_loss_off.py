@@ -42,7 +42,8 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
         - average the loss over the batch
 
     False alarms:
-        Losses that are not cross-entropy in nats, and logs whose first point is already an average of many steps.
+        Losses that are not cross-entropy in nats, and logs whose first point is already an average of many steps. A loss
+        summed over the batch begins far above log n too: without --loss cross_entropy this is only a note.
 
     Decided by:
         The loss at step 0 or 1, and the median of the first five, differ from log n by more than a `factor`, and by
@@ -64,6 +65,11 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
     ratio = min(max(loss / level, level / loss) if loss > 0 else math.inf for loss in (first, series.median(s.y[:5])))
     if ratio <= factor or abs(first - level) <= sigmas * noise:
         return None
+    # a loss summed over the batch begins far above log n too, and is no fault: only a known unit makes it a warning
+    per_sample = curve.context.loss is not None and any(
+        word in curve.context.loss.lower() for word in ("cross", "nll", "ce")
+    )
+    severity = Severity.WARNING if per_sample else Severity.NOTE
     facts = {"measured": first, "expected": level, "noise": noise}
     summary = f"the first loss is {first:.4g}, a uniform guess over {classes} classes has {level:.4g}"
-    return Evidence(summary, facts, (float(s.x[0]), float(s.x[0])), min(0.8, sureness(ratio / factor)))
+    return Evidence(summary, facts, (float(s.x[0]), float(s.x[0])), min(0.8, sureness(ratio / factor)), severity)

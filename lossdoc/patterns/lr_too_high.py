@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -34,7 +35,7 @@ def lr_too_high(
     curve: Curve,
     *,
     peak: float = 1.25,
-    left: float = 1 / 3,
+    left: float = 0.4,
     setback: float = 0.3,
     regret: float = 0.2,
     wander: float = 0.1,
@@ -95,9 +96,8 @@ def lr_too_high(
 
 def _peak(s: Shape, peak: float, setback: float) -> Evidence | None:
     half = s.n // 2
-    lasting = series.median_of_three(s.y)  # a single point is a spike
-    at = int(lasting[: max(1, half)].argmax())
-    highest = float(lasting[at])
+    at = int(s.y[: max(1, half)].argmax())
+    highest = float(s.y[at])
     over, bound = highest - s.reference, series.tail_bound(s.y[half:] - series.median(s.y[half:]))
     if not (highest > peak * s.reference and over > bound):
         return None
@@ -118,6 +118,7 @@ def _setback(s: Shape, setback: float) -> Evidence | None:
     else:
         # sixty normal values range over 4.6 sigma; eight leave room for noise that is larger at the start
         rise, bound = series.draw_up(s.smooth), 8 * series.noise(s.smooth)
+        bound = bound if s.gained else math.inf
     if not (rise > setback * s.learned and rise > bound):
         return None
     top = int((s.y - np.minimum.accumulate(s.y)).argmax())
@@ -144,7 +145,7 @@ def _wandering(s: Shape, wander: float, p: float) -> Evidence | None:
     means = series.blocks(part, 20)
     ratio, chance = series.whiteness(part)
     swing = float(means.std())
-    if not (abs(series.kendall(means).z) < 2.58 and chance < p and swing > wander * s.learned):
+    if not (s.gained and abs(series.kendall(means).z) < 2.58 and chance < p and swing > wander * s.learned):
         return None
     facts = {"swing": swing, "f": ratio, "p": chance, "left": s.left}
     summary = f"the loss wanders about {series.median(part):.3g} in swings of {swing:.2g}: more than the noise of batches"

@@ -88,4 +88,4 @@ def _far_in_log(s: Shape, times: float) -> np.ndarray[tuple[int, ...], np.dtype[
     if not (s.top.min() > 0 and s.middle.min() > 0):
         return np.ones(s.n, np.bool_)
     ratio = np.log(s.top) - np.log(s.middle)
-    return ratio > times * float(np.quantile(ratio, 0.95))
+    return ratio > times * series.quantile(ratio, 0.95)
