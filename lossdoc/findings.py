@@ -72,7 +72,8 @@ class Report:
 
     `passed` holds the codes of the rules that looked and found nothing, `skipped` says for each other code why it did not
     judge, `measured` says for some of the passed codes what they measured. `matter` is what was examined, for drawing;
-    `run` is the run's name in a file of several, "*" for their group. `decisive` is the least severity that makes a verdict: a warning on a curve, an error on a model. `inconclusive` tells
+    `run` is the run's name in a file of several, "*" for their group. `decisive` is the least severity that makes a
+    verdict: a warning on a curve, an error on a model. `inconclusive` tells
     why nothing can be said where that is so, and `notes` are remarks on the input (cells that are not numbers, ...).
     """
 

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from lossdoc import overfit, samples
 from lossdoc.errors import UserCodeError
 from lossdoc.findings import Severity
+from lossdoc.loop import Tick
 from lossdoc.memorization import Memorization
 from lossdoc.memorizing import LEFT_OVER
 from lossdoc.parts.optimizers import Adam, OptimizerWord, Sgd
 from lossdoc.parts.regularizers import L2
 from lossdoc.subject import Batch, OwnStep, Recipe, Subject
-from lossdoc.loop import Tick
 from tests.subjects import digits, digits_pairs, mlp, subject
 
 
