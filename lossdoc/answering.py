@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -20,34 +23,75 @@ if TYPE_CHECKING:  # --help need not load numpy
     from lossdoc.format import Document, Format, Screen
 
 FOUND, USAGE, CRASH, INTERRUPTED = 1, 2, 3, 130
-Answer = tuple[Sequence["Report"], Sequence[Problem]]
+KINDS = {CRASH: "crash", INTERRUPTED: "interrupted"}
 
 
-def answer(command: str, show: Reporting, work: Callable[[Progress], Answer]) -> None:
-    """Do a command's work, write the report, and exit with the contract's code.
+@dataclass
+class Found:
+    """What a command has found so far; it is kept as it grows, so that neither an interrupt nor a crash loses any of it.
 
-    `work` returns the reports and the faults of the inputs that could not be read; a `UserError` means no report at all.
+    `problems` are the faults of inputs that could not be read, and warnings.
     """
+
+    reports: list[Report] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+Work = Callable[[Found, Progress], None]
+
+
+def answer(command: str, show: Reporting, work: Work) -> None:
+    """Do a command's work, write the reports that it found, and exit with the contract's code."""
     progress = Progress(quiet=show.quiet)
     code = guarded(lambda: _answer(command, show, work, progress), debug=show.debug, done=progress.done)
     raise typer.Exit(code)
 
 
-def _answer(command: str, show: Reporting, work: Callable[[Progress], Answer], progress: Progress) -> int:
+def _answer(command: str, show: Reporting, work: Work, progress: Progress) -> int:
     from lossdoc.format import Document, formats
 
     form = formats.get(show.format)
     _writable(show)
-    try:
-        reports, problems = work(progress)
-    except UserError as bad:
-        reports, problems = (), bad.problems
+    found = Found()
+    failed = _done(work, found, progress)
     progress.done()
-    tell(problems)
-    problems = [problem for problem in problems if not problem.warning]
-    if reports or show.format != "text":
-        _write(form, Document(command, tuple(reports), tuple(problems)), show)
-    return exit_code(reports, problems, show.fail_on)
+    tell(found.problems)
+    errors = [problem for problem in found.problems if not problem.warning]
+    code = exit_code(found.reports, errors, show.fail_on)
+    if failed is not None:
+        code = _failed(failed, debug=show.debug)
+        errors.append(Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
+    if found.reports or show.format != "text":
+        _write(form, Document(command, tuple(found.reports), tuple(errors)), show)
+    return code
+
+
+def _done(work: Work, found: Found, progress: Progress) -> BaseException | None:
+    """Do the work; return what broke it off, None where it was done or broke off on faults that are among those found.
+
+    What the user's own code prints goes to stderr: on stdout it would stand in the middle of the report.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            work(found, progress)
+    except UserError as bad:
+        found.problems += bad.problems
+    except (Exception, KeyboardInterrupt) as bad:  # noqa: BLE001 - told of below, after what was found is safe
+        return bad
+    return None
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold an interrupt back until the end of the block: in the middle of torch's start it would abort the process."""
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
 
 
 def exit_code(reports: Sequence[Report], problems: Sequence[Problem], fail_on: str) -> int:

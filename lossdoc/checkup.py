@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +13,12 @@ import torch
 
 from lossdoc import build, loop, overfit, spec, sweeping, train
 from lossdoc.diagnosis import examine_curve
-from lossdoc.errors import UserError, did_you_mean
+from lossdoc.errors import UserError
 from lossdoc.findings import Report, Severity
 from lossdoc.progress import Progress
-from lossdoc.rule import Rule, checks, examine, patterns
-from lossdoc.runner import Budget
-from lossdoc.search import Choices, Range, Space
+from lossdoc.rule import Rule, checks, examine, patterns, resolve
+from lossdoc.runner import Budget, runners
+from lossdoc.search import Choices, Range, Space, searches
 from lossdoc.subject import Subject
 
 SILENT = Progress(quiet=True)
@@ -52,13 +52,9 @@ class Case:
             UserCodeError: when the user's own code raises.
         """
         described = spec.load(path, change, seed)
-        ignore = {*ignore, *described.checks.ignore}
-        known = [*checks.names(), *patterns.names()]
-        for name in (*select, *ignore):
-            if name not in known:
-                hint = did_you_mean(name, known)
-                raise UserError.of(f"no check is called '{name}'{hint}; `lossdoc explain` lists them", kind="unknown-name")
-        return cls(described, build.subject(described), select, ignore, progress)
+        rules = [*checks.all(), *patterns.all()]
+        wanted, unwanted = resolve(select, rules), resolve((*ignore, *described.checks.ignore), rules)
+        return cls(described, build.subject(described), wanted, unwanted, progress)
 
     def rules(self, matter: str) -> list[Rule[Any]]:
         """Return the checks that judge a kind of matter, as far as the user wants them."""
@@ -153,11 +149,14 @@ def _plan(case: Case, asked: Asked) -> sweeping.Plan:
     steps = asked.steps or (None if asked.epochs else block.steps)
     budget = Budget(steps, asked.epochs or (None if steps else block.epochs))
     seed = case.subject.seed
+    name = asked.search or block.search
+    searches.get(name)  # an unknown name is told before the work, not in it
+    runners.get(asked.runner)
     return sweeping.Plan(
         make=build.Variants(case.spec),
         space=_space(case),
         budget=budget,
-        search=asked.search or block.search,
+        search=name,
         points=asked.points or block.points,
         seeds=tuple(range(seed, seed + (asked.seeds or block.seeds))),
         runner=asked.runner,
@@ -190,28 +189,60 @@ def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-STAGES: Mapping[str, Callable[[Case], Report]] = {"sanity": sanity, "overfit": memorize, "sweep": sweep, "training": fit}
-MEANINGLESS = {
-    "sanity": "what comes after it would measure that fault, not the model",
-    "overfit": "a network that cannot learn a few batches by heart has nothing to gain from the whole data",
-    "sweep": "no point of the sweep learned anything, so a longer run would not either",
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the checklist: what it does, what it judges, and why an error in it makes the later ones meaningless."""
+
+    examine: Callable[[Case], Report]
+    judges: frozenset[str]
+    meaningless: str = ""
+
+
+STAGES = {
+    "sanity": Stage(sanity, frozenset({"Subject"}), "what comes after it would measure that fault, not the model"),
+    "overfit": Stage(
+        memorize,
+        frozenset({"Memorization", "Curve"}),
+        "a network that cannot learn a few batches by heart has nothing to gain from the whole data",
+    ),
+    "sweep": Stage(
+        sweep, frozenset({"Trials", "Curve"}), "no point of the sweep learned anything, so a longer run would not either"
+    ),
+    "training": Stage(fit, frozenset({"Curve"})),
 }
 
 
-def checkup(case: Case) -> list[Report]:
+def only(case: Case, name: str, *asked: Any) -> Iterator[Report]:
+    """Do one stage.
+
+    Raises:
+        UserError: when nothing that the user selected judges it.
+    """
+    if not _judged(case, name):
+        message = f"{', '.join(sorted(case.select))}: nothing of this judges {name}; `lossdoc explain` lists what there is"
+        raise UserError.of(message, kind="unknown-name")
+    yield STAGES[name].examine(case, *asked)
+
+
+def checkup(case: Case) -> Iterator[Report]:
     """Do the whole checklist in order; a stage with an error makes the later ones meaningless, and they are skipped."""
-    reports: list[Report] = []
     stopped: str | None = None
     for name, stage in STAGES.items():
-        if stopped is not None:
-            reports.append(Report(name, case.subject.source, inconclusive=f"skipped: {stopped}"))
+        why = stopped or (None if _judged(case, name) else "nothing that was selected judges it")
+        if why is not None:
+            yield Report(name, case.subject.source, inconclusive=f"skipped: {why}")
             continue
-        report = stage(case)
-        reports.append(report)
+        report = stage.examine(case)
+        yield report
         errors = [finding.name for finding in report.findings if finding.severity is Severity.ERROR]
-        if errors and name in MEANINGLESS:
-            stopped = f"{name} found {', '.join(errors)}; {MEANINGLESS[name]}"
-    return reports
+        if errors:
+            stopped = f"{name} found {', '.join(errors)}; {stage.meaningless}"
+
+
+def _judged(case: Case, name: str) -> bool:
+    """Tell whether any rule that the user wants judges what a stage makes."""
+    rules = [*checks.all(), *patterns.all()]
+    return any(case.wants(one.name) and set(one.matter.split(" | ")) & STAGES[name].judges for one in rules)
 
 
 class _Shown:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossdoc import __version__
-from lossdoc.answering import answer, print_text, tell
+from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, tell
 from lossdoc.errors import UserError
 from lossdoc.options import Log, Model, Reporting, grouped, names_in
 
 if TYPE_CHECKING:
-    from lossdoc.answering import Answer
     from lossdoc.findings import Report
     from lossdoc.progress import Progress
 
-    Examine = Callable[[Any, Any], Sequence[Report]]
+Examine = Callable[[Any, Any], "Iterable[Report]"]
+
 
 app = typer.Typer(
     name="lossdoc",
@@ -55,14 +55,14 @@ def sanity(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
 
     The first loss against what it must be, regularization that must raise it, data, head, initialization, training step.
     """
-    answer("sanity", show, lambda progress: _on_model(model, change, show, progress, lambda do, case: [do.sanity(case)]))
+    answer("sanity", show, _on_model(model, change, show, lambda do, case: do.only(case, "sanity")))
 
 
 @app.command()
 @grouped
 def overfit(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
     """Learn a few batches by heart: what cannot has a bug."""
-    answer("overfit", show, lambda progress: _on_model(model, change, show, progress, lambda do, case: [do.memorize(case)]))
+    answer("overfit", show, _on_model(model, change, show, lambda do, case: do.only(case, "overfit")))
 
 
 @app.command()
@@ -84,11 +84,7 @@ def sweep(
     On the whole data; ranked, with the pattern of each curve. Written to lossdoc_runs/<name>/ as it goes.
     """
     asked = (search, points, steps, epochs, seeds, runner)
-    answer(
-        "sweep",
-        show,
-        lambda progress: _on_model(model, change, show, progress, lambda do, case: [do.sweep(case, do.Asked(*asked))]),
-    )
+    answer("sweep", show, _on_model(model, change, show, lambda do, case: do.only(case, "sweep", do.Asked(*asked))))
 
 
 @app.command()
@@ -98,7 +94,7 @@ def checkup(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None
 
     The training is a short full run with the file's own settings, and its curve is diagnosed.
     """
-    answer("checkup", show, lambda progress: _on_model(model, change, show, progress, lambda do, case: do.checkup(case)))
+    answer("checkup", show, _on_model(model, change, show, lambda do, case: do.checkup(case)))
 
 
 @app.command()
@@ -110,7 +106,7 @@ def diagnose(
     show: Reporting,
 ) -> None:
     """Read loss curves: what is wrong, why, what to try."""
-    answer("diagnose", show, lambda _: _logs(path, log, show))
+    answer("diagnose", show, _on_logs(path, log, show))
 
 
 @app.command()
@@ -145,15 +141,33 @@ def init(
     print_text(lambda: _written(path, force=force))
 
 
-def _logs(paths: Sequence[str], log: Log, show: Reporting) -> Answer:
+def _on_logs(paths: Sequence[str], log: Log, show: Reporting) -> Work:
     """Diagnose every log; one that cannot be read is told of and does not keep the others from being read."""
-    from lossdoc.curve import Context
-    from lossdoc.diagnosis import diagnose_all
 
-    known = Context(log.axis, log.classes, log.loss, log.batch_size, log.steps_per_epoch, log.n_train, log.n_val, log.lr)
-    columns = {"train": log.train, "val": log.val, "step": log.step, "run_column": log.run_column}
-    names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
-    return diagnose_all(paths, context=known, reader_name=log.reader, run=log.run, **columns, **names)
+    def work(found: Found, _progress: Progress) -> None:
+        from lossdoc.curve import Context  # --help need not load numpy
+        from lossdoc.diagnosis import diagnose
+        from lossdoc.reader import logs
+
+        known = Context(log.axis, log.classes, log.loss, log.batch_size, log.steps_per_epoch, log.n_train, log.n_val, log.lr)
+        for path in logs(paths, log.reader):
+            try:
+                found.reports += diagnose(
+                    path,
+                    train=log.train,
+                    val=log.val,
+                    step=log.step,
+                    run_column=log.run_column,
+                    context=known,
+                    reader_name=log.reader,
+                    run=log.run,
+                    select=names_in(show.select),
+                    ignore=names_in(show.ignore),
+                )
+            except UserError as bad:
+                found.problems += bad.problems
+
+    return work
 
 
 def _validated(model: Path, change: Model) -> str:
@@ -176,14 +190,21 @@ def _written(path: Path, *, force: bool) -> str:
     return f"{path} is written: a small network on real data, ready to run. Try `lossdoc checkup {path}`\n"
 
 
-def _on_model(model: Path, change: Model, show: Reporting, progress: Progress, examine: Examine) -> Answer:
+def _on_model(model: Path, change: Model, show: Reporting, examine: Examine) -> Work:
     """Build what the file describes, warn of what is odd in it, and examine it on one thread."""
-    from lossdoc import checkup as do
 
-    names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
-    case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, **names)
-    with do.one_thread():
-        return examine(do, case), case.spec.warnings
+    def work(found: Found, progress: Progress) -> None:
+        with interrupts_held():
+            from lossdoc import checkup as do  # brings torch, which --help, explain, validate and diagnose never import
+
+        names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
+        case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, **names)
+        found.problems += case.spec.warnings
+        with do.one_thread():
+            for report in examine(do, case):
+                found.reports.append(report)
+
+    return work
 
 
 def main() -> None:

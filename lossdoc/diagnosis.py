@@ -15,7 +15,7 @@ from lossdoc.curve import Context, Curve, Runs, Table
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
 from lossdoc.features import series
 from lossdoc.findings import Evidence, Report, Severity
-from lossdoc.rule import Rule, examine, patterns
+from lossdoc.rule import Rule, examine, patterns, resolve
 
 FEWEST = 7
 """Below this many points no rank test can prove anything: the least two-sided p of Kendall's is 2/n!, 0.0028 at six and
@@ -105,26 +105,11 @@ def diagnose(
     return [replace(reports[0], notes=(*reports[0].notes, *passed_over)), *reports[1:]]
 
 
-def diagnose_all(paths: Sequence[str | Path], **asked: Any) -> tuple[list[Report], list[Problem]]:
-    """Diagnose several logs as `diagnose` does; return the reports, and the problems of the logs that cannot be read."""
-    reports: list[Report] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            reports += diagnose(path, **asked)
-        except UserError as bad:
-            problems += bad.problems
-    return reports, problems
-
-
 def chosen(select: Collection[str] = (), ignore: Collection[str] = ()) -> list[Rule[Any]]:
     """Return the patterns with the names in `select` (all, when it is empty) but not in `ignore`."""
-    known = patterns.names()
-    for name in (*select, *ignore):
-        if name not in known:
-            message = f"no pattern is called '{name}'{did_you_mean(name, known)}; there are: {', '.join(known)}"
-            raise UserError.of(message, kind="unknown-name")
-    return [patterns.get(name) for name in known if (not select or name in select) and name not in ignore]
+    rules = patterns.all()
+    wanted, unwanted = resolve(select, rules), resolve(ignore, rules)
+    return [rule for rule in rules if (not wanted or rule.name in wanted) and rule.name not in unwanted]
 
 
 def _reports(

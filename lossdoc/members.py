@@ -82,7 +82,7 @@ class Members(Generic[Member]):
                     kind="plug-in",
                 )
             return member
-        what = self.package.rpartition(".")[2].rstrip("s")
+        what = self.kind.__name__.lower()
         raise UserError.of(
             f"no {what} is called '{name}'{did_you_mean(name, self.names())}; there are: {', '.join(self.names())}",
             kind="unknown-name",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from lossdoc.errors import NotApplicable
+from lossdoc.errors import NotApplicable, UserError, did_you_mean
 from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.members import Members
 
@@ -171,6 +171,20 @@ def _settle(found: Sequence[tuple[Rule[Thing], Finding]], skipped: dict[str, str
 def _explained_by(name: str, fired: Sequence[Rule[Thing]]) -> str | None:
     """Return the rule that explains `name` and is itself explained by none (`mutes` has no cycle: a test sees to it)."""
     return next((one.name for one in fired if name in one.mutes and _explained_by(one.name, fired) is None), None)
+
+
+def resolve(names: Iterable[str], rules: Iterable[Rule[Any]]) -> frozenset[str]:
+    """Return the names of rules that are called by name or by code.
+
+    Raises:
+        UserError: for the first that does not exist.
+    """
+    known = {one.name: one.name for one in rules} | {one.code: one.name for one in rules}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            raise UserError.of(f"no rule is called '{name}'{hint}; `lossdoc explain` lists them", kind="unknown-name")
+    return frozenset(known[name] for name in names)
 
 
 def _merged(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:

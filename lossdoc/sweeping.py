@@ -17,7 +17,7 @@ from lossdoc.ledger import Ledger
 from lossdoc.ranking import RATE, rate_gap
 from lossdoc.rule import Rule, checks, examine, patterns
 from lossdoc.runner import Budget, Work, runners
-from lossdoc.search import Choices, Range, Space, searches
+from lossdoc.search import Asker, Choices, Range, Space, searches
 from lossdoc.subject import Penalty, Point, Subject, Trial, Trials
 
 if TYPE_CHECKING:
@@ -147,9 +147,22 @@ def sweep(plan: Plan, *, root: Path | None = ROOT, watch: Callable[[Progress], o
         UserCodeError: when the user's own code raises.
     """
     asker = searches.get(plan.search).start(plan.space, plan.points, plan.seeds[0])
-    run = runners.get(plan.runner).run
     ledger = None if root is None else Ledger.open(root, plan.name, plan.space, _facts(plan))
     tally = _Tally(plan.points * len(plan.seeds), watch)
+    try:
+        _search(plan, asker, tally, ledger)
+    except KeyboardInterrupt:
+        where = "" if ledger is None else f"; they are in {ledger.folder}"
+        raise KeyboardInterrupt(f"{len(tally.trials)} trials are finished{where}") from None
+    trials = _trials(plan, tally.trials, None if ledger is None else ledger.folder)
+    if ledger is not None:
+        figures.curves(trials, ledger.folder / FIGURE)
+    return trials
+
+
+def _search(plan: Plan, asker: Asker, tally: _Tally, ledger: Ledger | None) -> None:
+    """Train what the search asks for until it asks no more, and tell it what became of it."""
+    run = runners.get(plan.runner).run
     while points := asker.ask():
         asked = [replace(point, seed=seed) for point in points for seed in plan.seeds]
         tally.expect(len(asked))
@@ -161,10 +174,6 @@ def sweep(plan: Plan, *, root: Path | None = ROOT, watch: Callable[[Progress], o
             answered.append(trial)
             tally.end(trial)
         asker.tell(answered)
-    trials = _trials(plan, tally.trials, None if ledger is None else ledger.folder)
-    if ledger is not None:
-        figures.curves(trials, ledger.folder / FIGURE)
-    return trials
 
 
 class _Tally:

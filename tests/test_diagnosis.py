@@ -97,7 +97,7 @@ def test_select_and_ignore_name_patterns() -> None:
     only = examine_curve(synthetic.overfit(), select=["rising", "spikes"])
     assert (only.primary, len(only.passed) + len(only.skipped)) == ("healthy", 2)
     assert examine_curve(synthetic.overfit(), ignore=["overfitting"]).primary != "overfitting"
-    with pytest.raises(UserError, match="no pattern is called 'overfit'; did you mean 'overfitting'"):
+    with pytest.raises(UserError, match="no rule is called 'overfit'; did you mean 'overfitting'"):
         examine_curve(synthetic.overfit(), select=["overfit"])
 
 

@@ -21,6 +21,7 @@ from lossdoc.subject import Trials
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 MARKS = {Severity.ERROR: ("✗", "x"), Severity.WARNING: ("!", "!"), Severity.NOTE: ("·", "-")}
 SHOWN_TRIALS = 10
+WIDE = 72  # columns that the whole table of a sweep over two paths takes
 SHOWN_BULLETS = 3
 
 
@@ -88,7 +89,7 @@ def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
     elif isinstance(report.matter, Runs):
         yield Padding(Text(f"{len(report.matter.curves)} runs of one network"), (0, 0, 0, 2))
     elif isinstance(report.matter, Trials):
-        yield Padding(_trials(report.matter), (1, 0, 1, 2))
+        yield Padding(_trials(report.matter, screen), (1, 0, 1, 2))
 
 
 def _finding(finding: Finding, screen: Screen) -> RenderableType:
@@ -137,22 +138,22 @@ def _names(codes: Sequence[str]) -> dict[str, str]:
     return {code: known.get(code, code) for code in codes}
 
 
-def _trials(trials: Trials) -> RenderableType:
-    """Return the ranked table of a sweep; the best point first, diverged ones last."""
+def _trials(trials: Trials, screen: Screen) -> RenderableType:
+    """Return the ranked table of a sweep, best first, diverged ones last; a narrow screen has no training columns."""
     paths = sorted({path for trial in trials.trials for path in trial.point.params})
+    splits = ("train", "val") if screen.width >= WIDE else ("val",)
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("rank", justify="right")
-    for path in paths:
-        table.add_column(path.rpartition(".")[2], justify="right")
-    for heading in ("train loss", "val loss", "train acc", "val acc"):
-        table.add_column(heading, justify="right")
+    for heading in ("rank", *(path.rpartition(".")[2] for path in paths), *(f"{split} loss" for split in splits)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for split in splits:
+        table.add_column(f"{split} acc", justify="right", no_wrap=True)
     table.add_column("pattern")
     for rank, trial in enumerate(trials.ranked[:SHOWN_TRIALS], 1):
-        values = [_short(trial.point.params.get(path)) for path in paths]
-        losses = [_short(value) for value in (trial.train_loss, trial.val_loss)]
-        shares = [_percent(value) for value in (trial.train_accuracy, trial.val_accuracy)]
-        fate = trial.pattern or "" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}"
-        table.add_row(str(rank), *values, *losses, *shares, fate, style="bold green" if rank == 1 else None)
+        cells = [str(rank), *(_short(trial.point.params.get(path)) for path in paths)]
+        cells += [_short(getattr(trial, f"{split}_loss")) for split in splits]
+        cells += [_percent(getattr(trial, f"{split}_accuracy")) for split in splits]
+        cells.append(trial.pattern or "" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}")
+        table.add_row(*cells, style="bold green" if rank == 1 else None)
     hidden = len(trials.ranked) - SHOWN_TRIALS
     return Group(table, Text(f"… and {hidden} more", style="dim")) if hidden > 0 else table
 
