@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from lossdoc.options import Log, Model, Reporting, grouped, names_in
 if TYPE_CHECKING:
     from lossdoc.findings import Report
     from lossdoc.progress import Progress
+    from lossdoc.reader import Reader
 
 Examine = Callable[[Any, Any], "Iterable[Report]"]
 
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", show_default=True, help="The model's description.")]
 MODEL = Path("model.yaml")
+Template = Literal["mlp", "cnn", "rnn", "transformer", "regression", "own-code"]
 
 
 def _version(wanted: bool) -> None:
@@ -124,21 +126,45 @@ def explain(
 
 @app.command()
 @grouped
-def validate(*, model: ModelPath = MODEL, change: Model, debug: Annotated[bool, typer.Option("--debug")] = False) -> None:
+def validate(
+    *,
+    model: ModelPath = MODEL,
+    build: Annotated[bool, typer.Option("--build", help="Run one batch forward and back; show every layer.")] = False,
+    change: Model,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
     """Check a model.yaml without running any of it.
 
-    All faults at once, each with line and column; neither torch nor your own code is imported.
+    All faults at once, each with line and column; without --build neither torch nor your own code is imported.
     """
-    print_text(lambda: _validated(model, change), debug=debug)
+    print_text(lambda: _validated(model, change, build=build), debug=debug)
+
+
+@app.command()
+@grouped
+def show(*, model: ModelPath = MODEL, change: Model, debug: Annotated[bool, typer.Option("--debug")] = False) -> None:
+    """Show a model.yaml with all its defaults."""
+    print_text(lambda: _shown(model, change), debug=debug)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of model.yaml, for editors."""
+    import json
+
+    from lossdoc import spec  # --help need not load pydantic
+
+    print_text(lambda: json.dumps(spec.schema(), indent=1, allow_nan=False) + "\n")
 
 
 @app.command()
 def init(
     path: Annotated[Path, typer.Argument(help="The file to write.")] = MODEL,
+    template: Annotated[Template, typer.Option(help="What to start from.")] = "mlp",
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Write a commented model.yaml to start from."""
-    print_text(lambda: _written(path, force=force))
+    print_text(lambda: _written(path, template, force=force))
 
 
 def _on_logs(paths: Sequence[str], log: Log, show: Reporting) -> Work:
@@ -150,7 +176,8 @@ def _on_logs(paths: Sequence[str], log: Log, show: Reporting) -> Work:
         from lossdoc.reader import logs
 
         known = Context(log.axis, log.classes, log.loss, log.batch_size, log.steps_per_epoch, log.n_train, log.n_val, log.lr)
-        for path in logs(paths, log.reader):
+        reader = _reader(log)
+        for path in logs(paths, reader, every=log.train is not None):
             try:
                 found.reports += diagnose(
                     path,
@@ -159,7 +186,7 @@ def _on_logs(paths: Sequence[str], log: Log, show: Reporting) -> Work:
                     step=log.step,
                     run_column=log.run_column,
                     context=known,
-                    reader_name=log.reader,
+                    reader_name=reader,
                     run=log.run,
                     select=names_in(show.select),
                     ignore=names_in(show.ignore),
@@ -170,21 +197,46 @@ def _on_logs(paths: Sequence[str], log: Log, show: Reporting) -> Work:
     return work
 
 
-def _validated(model: Path, change: Model) -> str:
+def _reader(log: Log) -> Reader | str | None:
+    """Return the reader that was asked for, None where the content is to decide."""
+    if log.pattern is None:
+        return log.reader
+    if log.reader is not None:
+        raise UserError.of("--reader and --pattern exclude each other: a pattern is a reader of its own")
+    from lossdoc.readers._pattern import matching
+
+    return matching(log.pattern)
+
+
+def _validated(model: Path, change: Model, *, build: bool = False) -> str:
     from lossdoc import spec  # --help need not load pydantic
 
     described = spec.load(model, change.set or (), change.seed)
     tell(described.warnings)
-    return f"{described.file} is valid; `lossdoc sanity {model}` examines it\n"
+    table = ""
+    if build:
+        from lossdoc.build import trial  # brings torch
+
+        table = trial(described)
+    return f"{table}{described.file} is valid; `lossdoc sanity {model}` examines it\n"
 
 
-def _written(path: Path, *, force: bool) -> str:
+def _shown(model: Path, change: Model) -> str:
+    import yaml
+
+    from lossdoc import spec  # --help need not load pydantic
+
+    described = spec.load(model, change.set or (), change.seed)
+    return str(yaml.safe_dump(described.resolved(), sort_keys=False, allow_unicode=True))
+
+
+def _written(path: Path, template: str, *, force: bool) -> str:
     from lossdoc import spec  # --help need not load pydantic
 
     if path.exists() and not force:
         raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
     try:
-        path.write_text(spec.template(), encoding="utf-8")
+        path.write_text(spec.template(template, path.name), encoding="utf-8")
     except OSError as bad:
         raise UserError.of(f"cannot be written: {bad.strerror}", kind="output", file=path) from None
     return f"{path} is written: a small network on real data, ready to run. Try `lossdoc checkup {path}`\n"

@@ -77,7 +77,7 @@ def diagnose(
     step: str | None = None,
     run_column: str | None = None,
     context: Context = columns.UNKNOWN,
-    reader_name: str | None = None,
+    reader_name: str | reader.Reader | None = None,
     run: str | None = None,
     select: Collection[str] = (),
     ignore: Collection[str] = (),

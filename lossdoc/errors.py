@@ -63,10 +63,11 @@ class UserCodeError(Exception):
         self.cause = cause
 
     def tail(self, frames: int = 3) -> str:
-        """Return the last frames of the traceback, without lossdoc's own, ending in the exception itself."""
+        """Return the last frames of the user's own code, without lossdoc's and libraries', ending in the exception."""
         package = str(Path(__file__).parent)
         stack = traceback.extract_tb(self.cause.__traceback__)
-        theirs = [frame for frame in stack if not frame.filename.startswith(package)] or list(stack)
+        foreign = [frame for frame in stack if not frame.filename.startswith(package)] or list(stack)
+        theirs = [frame for frame in foreign if "site-packages" not in frame.filename] or foreign
         lines = traceback.format_list(theirs[-frames:]) + traceback.format_exception_only(self.cause)
         return "".join(lines).rstrip()
 

@@ -65,6 +65,9 @@ class Log:
     run_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="What tells runs in one file apart.")] = None
     run: Annotated[str | None, typer.Option(metavar="NAME", help="Diagnose only this run.")] = None
     reader: Annotated[str | None, typer.Option(metavar="NAME", help="Read the file by this reader.")] = None
+    pattern: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Read lines of text: the named groups of this are the columns.")
+    ] = None
     axis: Annotated[Axis | None, typer.Option(help="What the steps count.")] = None
     classes: Annotated[int | None, typer.Option(min=2, help="The number of classes (or tokens).")] = None
     loss: Annotated[str | None, typer.Option(metavar="NAME", help="The loss function, such as cross_entropy.")] = None

@@ -15,9 +15,24 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lossdoc.curve import Floats
-from lossdoc.errors import NotApplicable, user_code
+from lossdoc.errors import NotApplicable
+from lossdoc.samples import joined as together
+from lossdoc.samples import shapes
 from lossdoc.subject import Batch, Split, Subject
-from lossdoc.train import Objective, State, Training, begin, call_model, gradients, seeded, start, unregularized
+from lossdoc.train import (
+    Objective,
+    State,
+    Training,
+    begin,
+    call_loss,
+    call_model,
+    call_penalty,
+    gradients,
+    needs_a_tensor,
+    seeded,
+    start,
+    unregularized,
+)
 
 SAMPLES = 1_000  # the sampling error of a mean of losses is then some 3 % of their spread
 SEEDS = 5  # enough for a standard error over seeds
@@ -44,30 +59,45 @@ def bare(subject: Subject) -> Subject:
 def take(subject: Subject, split: Split = "train", epoch: int = 0, samples: int = SAMPLES) -> list[Batch]:
     """Return the first batches of a split, as many as hold `samples` samples.
 
+    A single sample that is left over at the end is passed over, and batches of one are joined by twos: batch normalization
+    cannot take a single sample, and `small-batch-for-batchnorm` tells of it.
+
     Raises:
         NotApplicable: when the split has no batches.
     """
     taken: list[Batch] = []
     with seeded(subject.seed, epoch):
         for batch in subject.batches(split, epoch):
+            if taken and batch.size == 1 < taken[0].size:
+                continue
             taken.append(batch)
-            if sum(each.size for each in taken) >= samples:
+            if sum(each.size for each in taken) >= max(samples, 2):
                 break
     if not taken:
         raise NotApplicable(f"the {split} split has no batches")
-    return taken
+    return _by_twos(taken) if len(taken) > 1 and taken[0].size == 1 else taken
 
 
-def outputs_of(model: nn.Module, batch: Batch, *, training: bool = True) -> Tensor:
+def _by_twos(singles: list[Batch]) -> list[Batch]:
+    """Join batches of one where their shapes allow it."""
+    if len({str(shapes(each)) for each in singles}) > 1 or not all(isinstance(each.targets, Tensor) for each in singles):
+        return singles
+    return [together(singles[at : at + 2]) for at in range(0, len(singles) - 1, 2)]
+
+
+def outputs_of(subject: Subject, model: nn.Module, batch: Batch, *, training: bool = True) -> Tensor:
     """Return the model's outputs without leaving a trace in its buffers or its mode.
 
     Raises:
-        NotApplicable: when the outputs are not one tensor.
+        NotApplicable: when the outputs are not one tensor, and the user's own loss or step may know what they are.
+        UserError: when they are not, and a loss of lossdoc's own is to take them.
     """
     with watched(model, training=training), torch.no_grad():
         buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
         outputs = _call(model, buffers, batch)
     if not isinstance(outputs, Tensor):
+        if subject.recipe.step is None:
+            needs_a_tensor(subject.loss, outputs)
         raise NotApplicable(f"the model's outputs are a {type(outputs).__name__}, not a tensor")
     return outputs
 
@@ -115,13 +145,12 @@ def begin_with(subject: Subject, seed: int, batches: list[Batch]) -> Start:
     plain = bare(subject)
     model = plain.build(seed)
     with torch.no_grad():
-        penalties = sum(float(each.coefficient * each.value(model)) for each in plain.recipe.penalties)
+        penalties = sum(float(each.coefficient * call_penalty(each, model)) for each in plain.recipe.penalties)
     losses, outputs, kept = [], [], 0
     for batch in batches:
-        output = outputs_of(model, batch)
+        output = outputs_of(subject, model, batch)
         must_fit(subject, output, batch.targets)
-        with user_code(f"loss {subject.loss.word}"):
-            losses.append(float(subject.loss(output, batch.targets)) + penalties)
+        losses.append(float(call_loss(subject.loss, output, batch.targets)) + penalties)
         outputs.append(output)
         kept += output.numel()
         if kept >= OUTPUTS:
@@ -148,7 +177,7 @@ def must_fit(subject: Subject, outputs: Tensor, targets: Any) -> None:
     Raises:
         NotApplicable: when labels name outputs that do not exist, or a loss of probabilities gets none.
     """
-    rows = class_rows(outputs, targets)
+    rows = class_rows(subject, outputs, targets)
     if subject.loss.takes in ("logits", "log-probabilities", "scores") and rows is not None:
         labels = targets[targets != IGNORED]
         if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < rows.shape[1]:
@@ -159,11 +188,21 @@ def must_fit(subject: Subject, outputs: Tensor, targets: Any) -> None:
         raise NotApplicable("the loss takes probabilities, and the outputs are none")
 
 
-def class_rows(outputs: Tensor, targets: Any) -> Tensor | None:
+YES_NO = ("bce", "BCEWithLogitsLoss", "BCELoss", "binary_cross_entropy_with_logits", "binary_cross_entropy")
+
+
+def answers_yes_or_no(subject: Subject) -> bool:
+    """Tell whether each output is an answer of its own, 0 or 1, and not the score of a class."""
+    return subject.loss.word.rpartition(":")[2] in YES_NO or subject.task == "binary"
+
+
+def class_rows(subject: Subject, outputs: Tensor, targets: Any) -> Tensor | None:
     """Return outputs for labels as (positions, n); None where the targets are not one label for each row of outputs.
 
     Outputs are (B, n) or (B, T, n), or (B, n, T) where only that fits targets of shape (B, T).
     """
+    if answers_yes_or_no(subject):
+        return None
     if not isinstance(targets, Tensor) or targets.is_floating_point() or outputs.ndim != targets.ndim + 1:
         return None
     if outputs.shape[:-1] == targets.shape:
@@ -173,9 +212,9 @@ def class_rows(outputs: Tensor, targets: Any) -> Tensor | None:
     return None
 
 
-def scores_and_labels(seen: Start) -> tuple[Floats, Labels] | None:
+def scores_and_labels(subject: Subject, seen: Start) -> tuple[Floats, Labels] | None:
     """Return all class scores (N, n) and labels (N,), ignored labels left out; None where there are no such labels."""
-    rows = [class_rows(output, target) for output, target in zip(seen.outputs, seen.targets, strict=True)]
+    rows = [class_rows(subject, output, target) for output, target in zip(seen.outputs, seen.targets, strict=True)]
     found = [row for row in rows if row is not None]
     if not found or len(found) < len(rows):
         return None
@@ -235,7 +274,9 @@ def real_inputs(batches: list[Batch]) -> Tensor:
     return inputs
 
 
-def layer_outputs(model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], bool]) -> dict[str, Tensor]:
+def layer_outputs(
+    subject: Subject, model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], bool]
+) -> dict[str, Tensor]:
     """Return the outputs of the wanted modules for a batch in training mode, by name, in the order in which they ran."""
     seen: dict[str, Tensor] = {}
 
@@ -248,7 +289,7 @@ def layer_outputs(model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], 
 
     hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if wanted(module)]
     try:
-        outputs_of(model, batch)
+        outputs_of(subject, model, batch)
     finally:
         for hook in hooks:
             hook.remove()

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossdoc.curve import Table
+import numpy as np
+
+from lossdoc.columns.naming import choose
+from lossdoc.curve import Column, Table
 from lossdoc.errors import Problem, UserError, did_you_mean
 from lossdoc.members import Members
 
 HEAD = 1 << 16  # bytes shown to `sniff`
+SURE = 0.9  # a score from which on no other reader is asked
+WEAK = 0.2  # a score up to which a reader in a folder may find that a file is no log, and nothing is said of it
+FIRST = "csv"  # asked before the others: most logs are tables, and the others need not be imported then
+LARGEST = 4 << 30  # bytes that a compressed log may become
 STDIN = "standard input"
 NOTHING = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # blanks, and the marks of encodings
+GZIP = b"\x1f\x8b"
+LFS = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
@@ -21,21 +31,24 @@ class Reader:
     """One format of logs.
 
     `sniff` says from the first 64 KiB how surely a file is of this format (0 = it is not, 1 = it cannot be another);
-    `read` takes the whole file and its name, which is for messages only. `suffixes` (".csv") decide between equals.
+    `read` takes the whole file and its name, which is for messages and for formats that name a quantity by its file.
+    `suffixes` (".csv") decide between equals. `together` returns the files that hold one log with a file, itself among them:
+    formats that write every quantity, or every side, to a file of its own have several.
     """
 
     suffixes: tuple[str, ...]
     sniff: Callable[[bytes], float]
     read: Callable[[bytes, str], list[Table]]
+    together: Callable[[Path], list[Path]] = lambda path: [path]
 
 
 readers: Members[Reader] = Members("lossdoc.readers", Reader)
 
 
-def read(path: str | Path, name: str | None = None) -> list[Table]:
+def read(path: str | Path, name: str | Reader | None = None) -> list[Table]:
     """Read the log at `path`, or every log in the folder `path`; "-" is standard input.
 
-    The reader is chosen by content, or is the one called `name`.
+    The reader is chosen by content, or is the one given or called `name`. What was compressed with gzip is unpacked first.
 
     Raises:
         UserError: when there is nothing that can be read; every message names the file.
@@ -46,7 +59,7 @@ def read(path: str | Path, name: str | None = None) -> list[Table]:
     try:
         if place.is_dir():
             return _folder(place, name)
-        return _tables(place.read_bytes(), str(path), name)
+        return _log(place, name)[0]
     except FileNotFoundError:
         near = did_you_mean(place.name, _siblings(place))
         raise UserError.of(f"there is no such file{near}", kind="missing-file", file=path) from None
@@ -58,23 +71,78 @@ def _siblings(place: Path) -> list[str]:
     return [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
 
 
-def _folder(folder: Path, name: str | None) -> list[Table]:
-    """Read all logs below a folder; files that are no logs are passed over, faulty logs only if another one is sound."""
+def logs(paths: Iterable[str], name: str | Reader | None = None, *, every: bool = False) -> Iterator[str]:
+    """Yield the paths, and in place of a folder the logs below it; a folder without any stands for itself, to be told of.
+
+    With `every`, tables in which no column is called like a loss count as logs too.
+    """
+    for path in paths:
+        below = _logs(Path(path), name, every=every) if Path(path).is_dir() else []
+        yield from map(str, below) if below else (path,)
+
+
+def _folder(folder: Path, name: str | Reader | None) -> list[Table]:
+    """Read all logs below a folder; faulty ones are passed over only if another one is sound."""
     tables: list[Table] = []
     problems: list[Problem] = []
-    for path in _files(folder):
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-        if name is None and _chosen(head, path.suffix) is None:
-            continue
+    for path in _logs(folder, name, every=True):
         try:
-            tables += _tables(path.read_bytes(), str(path), name)
+            tables += _log(path, name)[0]
         except UserError as bad:
             problems += bad.problems
     if tables:
         return tables
     empty = f"the folder holds no log; lossdoc reads: {', '.join(readers.names())}"
     raise UserError(*problems) if problems else UserError.of(empty, kind="no-log", file=folder)
+
+
+def _logs(folder: Path, name: str | Reader | None, *, every: bool) -> list[Path]:
+    """Return one file of each log below a folder, sound or not; what is no log is passed over."""
+    found: list[Path] = []
+    known: set[Path] = set()
+    for path in _files(folder):
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        if path not in known and (name is not None or _is_log(path, head, every=every)):
+            found.append(path)
+            known.update(_group(path, head, name))
+    return found
+
+
+def _is_log(path: Path, head: bytes, *, every: bool) -> bool:
+    """Tell whether a file is a log, sound or not; one whose first bytes leave it open is read to find out.
+
+    A table without a loss is data of another kind, unless `every` table may be a log: the loss's column has been told.
+    """
+    if head.startswith(LFS):
+        return path.suffix.lower() in {suffix for name in readers.names() for suffix in readers.get(name).suffixes}
+    score = 0.0
+    try:
+        score = _chosen(_unpacked(head, str(path), HEAD), path.name)[0]
+        if score >= SURE or (every and score > WEAK):
+            return True
+        return score > 0 and any(map(_has_loss, _log(path, None)[0]))
+    except UserError:
+        return score > WEAK
+
+
+def _has_loss(table: Table) -> bool:
+    try:
+        choose(table)
+    except UserError:
+        return False
+    return True
+
+
+def _group(path: Path, head: bytes, name: str | Reader | None) -> Sequence[Path]:
+    if head.startswith(LFS):
+        return [path]
+    reader = _named(name) if name is not None else _chosen(_unpacked(head, str(path), HEAD), path.name)[1]
+    return [path] if reader is None else reader.together(path)
+
+
+def _named(name: str | Reader) -> Reader:
+    return readers.get(name) if isinstance(name, str) else name
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -84,24 +152,94 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _chosen(head: bytes, suffix: str) -> Reader | None:
-    """Return the reader that is surest of a file's first bytes, None where none knows them."""
-    scored = [(each.sniff(head), suffix.lower() in each.suffixes, each) for each in readers.all()]
+def _chosen(head: bytes, source: str) -> tuple[float, Reader | None]:
+    """Return the reader that is surest of a file's first bytes and its score, None where none knows them."""
+    suffix = Path(source.removesuffix(".gz")).suffix.lower()
+    scored: list[tuple[float, bool, Reader]] = []
+    for name in _order(suffix):
+        reader = readers.get(name)
+        score = reader.sniff(head)
+        if score >= SURE:
+            return score, reader
+        scored.append((score, suffix in reader.suffixes, reader))
     score, _, best = max(scored, key=lambda item: item[:2])
-    return best if score > 0 else None
+    return (score, best) if score > 0 else (0.0, None)
 
 
-def _tables(data: bytes, source: str, name: str | None) -> list[Table]:
+def _order(suffix: str) -> Sequence[str]:
+    return sorted(readers.names(), key=lambda name: (name != FIRST, name != suffix[1:]))
+
+
+def _unpacked(data: bytes, source: str, most: int = LARGEST) -> bytes:
+    """Return what gzip packed, as far as it goes: a log that is still written has no end."""
+    if not data.startswith(GZIP):
+        return data
+    parts = []
+    try:
+        while data.startswith(GZIP) and most > 0:  # several members, one behind another, are one file
+            packer = zlib.decompressobj(wbits=31)
+            parts.append(packer.decompress(data, most))
+            most -= len(parts[-1])
+            data = packer.unused_data
+    except zlib.error as bad:
+        if not parts:
+            raise UserError.of(f"is compressed, and broken: {bad}", kind="unreadable", file=source) from None
+    return b"".join(parts)
+
+
+def _log(place: Path, name: str | Reader | None) -> tuple[list[Table], Sequence[Path]]:
+    """Return what the log holds that a file is of, and the files of the log."""
+    data = _unpacked(place.read_bytes(), str(place))
+    reader = _reader(data, str(place), name)
+    group = reader.together(place)
+    if len(group) < 2:
+        return reader.read(data, str(place)), [place]
+    tables: list[Table] = []
+    problems: list[Problem] = []
+    for path in group:
+        try:
+            tables += reader.read(_unpacked(path.read_bytes(), str(path)), str(path))
+        except UserError as bad:
+            problems += bad.problems
+    if not tables:
+        raise UserError(*problems)
+    return [_joined(tables, str(place))], group
+
+
+def _joined(tables: Sequence[Table], source: str) -> Table:
+    """Return tables one below another; a column that one of them lacks is blank there."""
+    lengths = [len(next(iter(table.columns.values())).values) for table in tables]
+    columns = {}
+    for name in dict.fromkeys(name for table in tables for name in table.columns):
+        parts = [table.columns.get(name) or _blank(length) for table, length in zip(tables, lengths, strict=True)]
+        values, logged = (np.concatenate([getattr(part, what) for part in parts]) for what in ("values", "logged"))
+        columns[name] = Column(values, logged, unreadable=sum(part.unreadable for part in parts))
+    others = [Path(table.source).name for table in tables if table.source != source]
+    note = f"read together with {', '.join(others)}"
+    return Table(source, columns, tuple(dict.fromkeys((*(note for table in tables for note in table.notes), note))))
+
+
+def _blank(length: int) -> Column:
+    return Column(np.full(length, np.nan), np.zeros(length, np.bool_))
+
+
+def _tables(data: bytes, source: str, name: str | Reader | None) -> list[Table]:
+    data = _unpacked(data, source)
+    return _reader(data, source, name).read(data, source)
+
+
+def _reader(data: bytes, source: str, name: str | Reader | None) -> Reader:
+    """Return the reader of a log, the one called `name` or the one that its content asks for."""
     if not (data[:HEAD].strip(NOTHING) or data.strip(NOTHING)):
         raise UserError.of("is empty", kind="empty-file", file=source)
-    if data.startswith(b"version https://git-lfs.github.com/spec/"):
+    if data.startswith(LFS):
         hint = "is not the log but a Git-LFS pointer to it: fetch it with `git lfs pull`"
         raise UserError.of(hint, kind="lfs-pointer", file=source)
-    chosen = readers.get(name) if name is not None else _chosen(data[:HEAD], Path(source).suffix)
+    chosen = _named(name) if name is not None else _chosen(data[:HEAD], source)[1]
     if chosen is None:
         what = "binary data" if b"\0" in data[:HEAD] else "text, but no table of numbers"
         known = ", ".join(readers.names())
         raise UserError.of(
             f"is no log that can be read: it is {what}; lossdoc reads: {known}", kind="unknown-format", file=source
         )
-    return chosen.read(data, source)
+    return chosen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from lossdoc.curve import Context, Curve, Series
 
@@ -106,6 +107,14 @@ class Optimizer(Protocol):
         """Make the counterpart in torch.optim, for the user's own training step."""
 
 
+@runtime_checkable
+class LiveOptimizer(Optimizer, Protocol):
+    """An optimizer that only works on a live module: the user's own, or another package's."""
+
+    def attach(self, model: nn.Module, hyper: Mapping[str, float]) -> TorchOptimizer:
+        """Make it for a model, with hyperparameters that differ from its own where `hyper` says so."""
+
+
 @dataclass(frozen=True)
 class OwnStep:
     """The user's own training step, `f(model, batch, optimizer) -> loss`, with further arguments by name if it asks."""
@@ -123,6 +132,8 @@ def constant_rate(_step: int, _total: int) -> float:
 class Recipe:
     """How the model is trained.
 
+    `groups` are the hyperparameters of some parameters, each with a regular expression for their names; the first counts.
+
     `schedule(step, total)` is the factor on the learning rate at a step counted from 0. `clip` is the largest gradient
     norm, None for no limit. `max_steps` ends the training before the epochs are over, None for no limit. `changed` holds
     hyperparameters that differ from the optimizer's own.
@@ -136,11 +147,26 @@ class Recipe:
     clip: float | None = None
     step: OwnStep | None = None
     changed: Mapping[str, float] = field(default_factory=dict)
+    groups: tuple[tuple[str, Mapping[str, float]], ...] = ()
+
+    def hyper_of(self, name: str) -> dict[str, float]:
+        """Return the hyperparameters of one parameter; a changed rate changes those of all groups in proportion."""
+        group = next((values for match, values in self.groups if re.search(match, name)), {})
+        given = {**self.optimizer.hyper, **group, **{key: value for key, value in self.changed.items() if key != "lr"}}
+        return {**given, "lr": given["lr"] * self.hyper["lr"] / self.optimizer.hyper["lr"]}
 
     @property
     def hyper(self) -> dict[str, float]:
         """The hyperparameters to train with, by name."""
         return {**self.optimizer.hyper, **self.changed}
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Model and loss with what regularizes inside them set to 0: label smoothing, and what `disable` names."""
+
+    build: Callable[[int], nn.Module]
+    loss: Loss
 
 
 @dataclass(frozen=True)
@@ -152,7 +178,7 @@ class Subject:
     `classes` is the number of classes in the data, or of tokens; None in a regression or where it is not known.
     `expected_loss` is what the user says the first loss should be, for a loss that lossdoc does not know. `shuffled` says
     whether the training data are in a new order in each epoch, None where that is not known. `source` is the file it was
-    described in.
+    described in. `plain` is None where neither model nor loss hides any regularization but dropout.
     """
 
     name: str
@@ -168,6 +194,7 @@ class Subject:
     expected_loss: float | None = None
     seed: int = 0
     source: str | None = None
+    plain: Plain | None = None
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from lossdoc import figures
 from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import NotApplicable
+from lossdoc.features import series
 from lossdoc.findings import Evidence, Finding, Report, Severity
 from lossdoc.ledger import Ledger
-from lossdoc.ranking import RATE, rate_gap
+from lossdoc.ranking import RATE, p_rising, rate_gap
 from lossdoc.rule import Rule, checks, examine, patterns
 from lossdoc.runner import Budget, Work, runners
 from lossdoc.search import Asker, Choices, Range, Space, searches
@@ -31,6 +32,8 @@ FEW_STEPS = 100  # below this many steps of a small data set a curve shows too l
 L2 = "regularization.l2"
 DECAY = "optimizer.weight_decay"
 FAILED = frozenset({"non-finite", "not-learning", "rising", "lr-too-high"})
+BEYOND_NOISE = 4.0  # standard deviations of a single batch's loss: one in 30,000
+SURE = 0.01  # the level of the rank tests that tell a fall from chance
 
 
 @dataclass(frozen=True)
@@ -243,7 +246,12 @@ def report(trials: Trials, rules: Iterable[Rule[Any]] | None = None, *, source: 
 
 
 def _failure(trials: Trials) -> Iterator[Finding]:
-    """Yield what is wrong where it is wrong at every point: the pattern that most of the curves show."""
+    """Yield what is wrong where it is wrong at every point: the pattern that most of the curves show.
+
+    A name of a pattern alone proves nothing in a training as short as these: no trial may show that it learned.
+    """
+    if any(_learned(trial) for trial in trials.trials):
+        return
     patterns_seen = Counter("non-finite" if trial.diverged_at is not None else trial.pattern for trial in trials.trials)
     if not patterns_seen or not set(patterns_seen) <= FAILED:
         return
@@ -251,6 +259,20 @@ def _failure(trials: Trials) -> Iterator[Finding]:
     facts = {"trials": float(len(trials.trials)), "with_this_pattern": float(many)}
     summary = f"none of {len(trials.trials)} trials learned anything: {many} of them {name}"
     yield patterns.get(str(name)).finding(Evidence(summary, facts, confidence=0.95, severity=Severity.ERROR))
+
+
+def _learned(trial: Trial) -> bool:
+    """Tell whether a trial ends below its first loss by more than chance can make.
+
+    Either by far more than the noise of single batches, or in a steady fall of the training or the validation loss. With
+    weights that never move, the training loss is white noise and the validation loss stays as it is.
+    """
+    train, val = trial.curve.train.finite.value, trial.curve.val
+    if trial.diverged_at is not None or len(train) < 3 or not trial.loss < train[0]:
+        return False
+    falls = [series.blocks(train, 20)] + ([] if val is None else [series.blocks(val.finite.value, 20)])
+    steady = any(p_rising(range(len(fall)), (-fall).tolist()) < SURE for fall in falls if len(fall) > 1)
+    return steady or train[0] - trial.train_loss > BEYOND_NOISE * series.noise(train) > 0
 
 
 def _rate_too_high(trials: Trials) -> Iterator[Finding]:

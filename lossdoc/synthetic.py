@@ -57,6 +57,22 @@ def batch_of_one(seed: int = 0, points: int = 1000) -> Curve:
     return curve(descent(points, 2.3, 0.2) * random.exponential(1, points))
 
 
+def few_steps(seed: int = 0, points: int = 70) -> Curve:
+    """Fall at a low rate, logged at each of a few steps with the noise of batches of sixteen: healthy."""
+    return curve(noisy(descent(points, 1.1, 0.25, 3), 0.25, seed), classes=3)
+
+
+def at_once(seed: int = 0, points: int = 24) -> Curve:
+    """Learn all there is in two steps, and stay there: flat, but not for want of learning."""
+    return curve(noisy(np.r_[1.1, 0.6, np.full(points - 2, 0.3)], 0.1, seed), classes=3)
+
+
+def low_from_the_first_epoch(seed: int = 0, points: int = 50) -> Curve:
+    """Do most of the descent before the first validation: then a small gap is large against validation's range."""
+    train, val = descent(points, 0.9, 0.002, 10), descent(points, 0.3, 0.12, 10)
+    return curve(noisy(train, 0.02, seed), noisy(val, 0.01, seed + 1), axis="epoch")
+
+
 def flat(seed: int = 0, points: int = 300) -> Curve:
     """Stay at the loss of a guess, with the noise of the batches alone: the weights never change."""
     return curve(noisy(np.full(points, math.log(10)), 0.03, seed))

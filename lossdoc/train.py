@@ -7,14 +7,19 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from lossdoc.errors import UserError, user_code
-from lossdoc.subject import Batch, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
+from lossdoc.parts.losses import BuiltinLoss
+from lossdoc.subject import Batch, LiveOptimizer, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer as TorchOptimizer
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -31,19 +36,80 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Any]:
         """Return the loss with penalties, the loss without them (both scalars), and the model's outputs."""
         outputs = call_model(self.model, batch)
-        with user_code(f"loss {self.loss.word}"):
-            data_loss = self.loss(outputs, batch.targets)
+        data_loss = call_loss(self.loss, outputs, batch.targets)
         total = data_loss
         for penalty in self.penalties:
-            with user_code(f"regularization {penalty.word}"):
-                total = total + penalty.coefficient * penalty.value(self.model)
+            total = total + penalty.coefficient * call_penalty(penalty, self.model)
         return total, data_loss, outputs
 
 
 def call_model(model: nn.Module, batch: Batch) -> Any:
-    """Return the model's outputs for a batch; inputs that are a mapping are given by name."""
+    """Return the model's outputs for a batch; inputs that are a mapping are given by name.
+
+    Raises:
+        UserError: when the model returns None.
+    """
     with user_code("the model's forward"):
-        return model(**batch.inputs) if isinstance(batch.inputs, Mapping) else model(batch.inputs)
+        outputs = model(**batch.inputs) if isinstance(batch.inputs, Mapping) else model(batch.inputs)
+    if outputs is None:
+        raise UserError.of("the model's forward returned None (a forgotten return?); a tensor is meant", kind="outputs")
+    return outputs
+
+
+def call_loss(loss: Loss, outputs: Any, targets: Any) -> Tensor:
+    """Return the loss of a batch as a scalar tensor.
+
+    Raises:
+        UserError: when a loss of lossdoc's own gets something else than a tensor, or the user's returns no scalar tensor.
+    """
+    needs_a_tensor(loss, outputs)
+    with user_code(f"loss {loss.word}"):
+        value = loss(outputs, targets)
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.reshape(())
+    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _kind(value)
+    hint = "a forgotten return?" if value is None else "a .mean() is missing" if isinstance(value, Tensor) else "no .item()"
+    raise UserError.of(f"loss {loss.word} returned {got}; a scalar tensor is meant ({hint})", kind="own-loss")
+
+
+def needs_a_tensor(loss: Loss, outputs: Any) -> None:
+    """Refuse outputs that one of lossdoc's own losses cannot take; a loss of the user's own may take anything.
+
+    Raises:
+        UserError: when the outputs are not one tensor.
+    """
+    if isinstance(loss, BuiltinLoss) and not isinstance(outputs, Tensor):
+        message = f"the model's forward returned {_kind(outputs)}; `{loss.word}` takes one tensor"
+        raise UserError.of(message, kind="outputs")
+
+
+def call_penalty(penalty: Penalty, model: nn.Module) -> Tensor | float:
+    """Return a penalty's value, a scalar tensor or a number, without its coefficient.
+
+    Raises:
+        UserError: when the user's own function returns anything else, or changes the weights.
+    """
+    before = _changes(model)
+    with user_code(f"regularization {penalty.word}"):
+        value: Any = penalty.value(model)
+    if _changes(model) != before:
+        message = f"regularization {penalty.word} changes the weights in place; it is to return a number, no more"
+        raise UserError.of(message, kind="own-penalty")
+    if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1):
+        return value.reshape(()) if isinstance(value, Tensor) else value
+    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _kind(value)
+    hint = " (a .sum() is missing)" if isinstance(value, Tensor) else " (a forgotten return?)" if value is None else ""
+    raise UserError.of(f"regularization {penalty.word} returned {got}; a single number is meant{hint}", kind="own-penalty")
+
+
+def _changes(model: nn.Module) -> int:
+    """Return how often the parameters were changed in place, as torch counts it."""
+    return sum(each._version for each in model.parameters())  # noqa: SLF001 - the only name that torch has for it
+
+
+def _kind(value: Any) -> str:
+    """Return what a value is: "None", "a tuple"."""
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +149,7 @@ def gradients(
     buffers = {name: tensor.clone() for name, tensor in state.buffers.items()}
     total, data_loss, outputs = functional_call(objective, {**params, **buffers}, (batch,))
     found: Sequence[Tensor | None] = [None] * len(params)
-    if total.requires_grad:
+    if total.requires_grad and params:
         found = torch.autograd.grad(total, list(params.values()), allow_unused=True)
     grads = {name: grad for name, grad in zip(params, found, strict=True) if grad is not None}
     return grads, replace(state, buffers=buffers), (total.detach(), data_loss.detach(), outputs)
@@ -96,12 +162,22 @@ def clip_by_norm(grads: Mapping[str, Tensor], limit: float) -> dict[str, Tensor]
     return {name: grad * factor for name, grad in grads.items()}
 
 
-def update(optimizer: Optimizer, state: State, grads: Mapping[str, Tensor], hyper: Mapping[str, float]) -> State:
-    """Return the state after the optimizer's step; a parameter without a gradient stays as it is, as in torch.optim."""
+def update(
+    optimizer: Optimizer,
+    state: State,
+    grads: Mapping[str, Tensor],
+    hyper: Mapping[str, float],
+    others: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> State:
+    """Return the state after the optimizer's step; a parameter without a gradient stays as it is, as in torch.optim.
+
+    `others` holds the hyperparameters of the parameters that have their own, by name.
+    """
     params, slots = dict(state.params), dict(state.slots)
     with torch.no_grad():
         for name, grad in grads.items():
-            params[name], slots[name] = optimizer.update(params[name], grad, slots[name], hyper, state.taken)
+            its = others.get(name, hyper)
+            params[name], slots[name] = optimizer.update(params[name], grad, slots[name], its, state.taken)
     return replace(state, params=params, slots=slots, taken=state.taken + 1)
 
 
@@ -124,14 +200,16 @@ class PureTraining:
         self.task = subject.task
         self.objective = Objective(subject.build(seed), subject.loss, recipe.penalties).train()
         self.state = start(self.objective, recipe.optimizer)
+        named = self.state.params if recipe.groups else ()
+        self.others = {name: recipe.hyper_of(name.removeprefix("model.")) for name in named}
 
     def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:  # noqa: ARG002 - asked by own steps only
         """Take one step, with the learning rate multiplied by `factor`."""
         grads, state, (total, data_loss, outputs) = gradients(self.objective, self.state, batch)
         if self.recipe.clip is not None and grads:
             grads = clip_by_norm(grads, self.recipe.clip)
-        hyper = self.recipe.hyper
-        self.state = update(self.recipe.optimizer, state, grads, {**hyper, "lr": hyper["lr"] * factor})
+        others = {name: _slowed(hyper, factor) for name, hyper in self.others.items()}
+        self.state = update(self.recipe.optimizer, state, grads, _slowed(self.recipe.hyper, factor), others)
         return Losses(float(data_loss), float(total), accuracy(outputs, batch.targets, self.task))
 
     def model(self) -> nn.Module:
@@ -149,8 +227,10 @@ class OwnTraining:
         self.subject = subject
         self.own = own
         self._model = subject.build(seed).train()
-        recipe = subject.recipe
-        self.optimizer = recipe.optimizer.torch(self._model.parameters(), recipe.hyper)
+        if not list(self._model.parameters()):
+            raise UserError.of("the model has no parameters: layers kept in a plain Python list?", kind="no-parameters")
+        self.optimizer = live(subject.recipe, self._model)
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         self.asks = set(inspect.signature(own.call).parameters)
         self.taken = 0
 
@@ -162,8 +242,7 @@ class OwnTraining:
             UserCodeError: when the step raises.
         """
         self._model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.subject.recipe.hyper["lr"] * factor
+        slow(self.optimizer, self.rates, factor)
         offered = {"loss_fn": self.subject.loss, "step": self.taken, "epoch": epoch}
         extra = {name: value for name, value in offered.items() if name in self.asks}
         with user_code(f"step {self.own.word}"):
@@ -181,10 +260,73 @@ class OwnTraining:
         return self._model
 
 
+class LiveTraining:
+    """Training by an optimizer that lossdoc only calls, on a live module."""
+
+    def __init__(self, subject: Subject, seed: int) -> None:
+        self.recipe = subject.recipe
+        self.task = subject.task
+        self.objective = Objective(subject.build(seed), subject.loss, subject.recipe.penalties)
+        self.optimizer = live(subject.recipe, self.objective.model)
+        self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:  # noqa: ARG002 - asked by own steps only
+        """Take one step, with the learning rate multiplied by `factor`; an optimizer may ask for the loss several times."""
+        self.objective.train()
+        slow(self.optimizer, self.rates, factor)
+        measured: list[Losses] = []
+
+        def closure() -> float:
+            with torch.enable_grad():
+                self.optimizer.zero_grad()
+                total, data_loss, outputs = self.objective(batch)
+                if total.requires_grad:
+                    total.backward()
+                if self.recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip)
+            right = accuracy(outputs, batch.targets, self.task)
+            measured.append(Losses(float(data_loss.detach()), float(total.detach()), right))
+            return float(total.detach())
+
+        with user_code(f"optimizer {self.recipe.optimizer.word}"):
+            self.optimizer.step(closure)
+        return measured[0]
+
+    def model(self) -> nn.Module:
+        """Return the model as it is now; it is changed by later steps."""
+        return self.objective.model
+
+
+def live(recipe: Recipe, model: nn.Module) -> TorchOptimizer:
+    """Make the optimizer of a live module, with a group for all parameters that share their hyperparameters."""
+    optimizer = recipe.optimizer
+    if isinstance(optimizer, LiveOptimizer):
+        return optimizer.attach(model, recipe.hyper)
+    if not recipe.groups:
+        return optimizer.torch(model.parameters(), recipe.hyper)
+    groups: dict[tuple[tuple[str, float], ...], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        its = recipe.hyper_of(name)
+        groups.setdefault((("lr", its["lr"]), ("weight_decay", its["weight_decay"])), []).append(parameter)
+    return optimizer.torch([{"params": several, **dict(its)} for its, several in groups.items()], recipe.hyper)
+
+
+def slow(optimizer: TorchOptimizer, rates: Sequence[float], factor: float) -> None:
+    """Set the rate of each group to its own times the factor."""
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+
+
+def _slowed(hyper: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {**hyper, "lr": hyper["lr"] * factor}
+
+
 def begin(subject: Subject, seed: int) -> Training:
-    """Begin to train a fresh model by the user's own step where there is one, else by the pure step."""
-    own = subject.recipe.step
-    return PureTraining(subject, seed) if own is None else OwnTraining(subject, own, seed)
+    """Begin to train a fresh model by the user's own step or own optimizer where there is one, else by the pure step."""
+    recipe = subject.recipe
+    if recipe.step is not None:
+        return OwnTraining(subject, recipe.step, seed)
+    return LiveTraining(subject, seed) if isinstance(recipe.optimizer, LiveOptimizer) else PureTraining(subject, seed)
 
 
 @contextmanager
@@ -202,8 +344,9 @@ def accuracy(outputs: Any, targets: Any, task: Task) -> float:
     """Return the share of right answers, NaN where the task or the shapes know of none.
 
     Outputs are (B, n) or (B, T, n) scores against targets (B,) or (B, T); in a binary task, logits or probabilities of
-    the targets' own shape, told apart by their range.
+    the targets' own shape, told apart by their range. Of outputs with several parts those named `logits` count.
     """
+    outputs = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
         return math.nan
     with torch.no_grad():
@@ -301,4 +444,5 @@ def unregularized(subject: Subject) -> Subject:
         penalties=tuple(Switched(penalty, 0.0) for penalty in recipe.penalties),
         changed={**recipe.changed, **({"weight_decay": 0.0} if "weight_decay" in recipe.hyper else {})},
     )
-    return replace(subject, build=lambda seed: set_dropout(subject.build(seed), 0.0), recipe=off)
+    build, loss = (subject.build, subject.loss) if subject.plain is None else (subject.plain.build, subject.plain.loss)
+    return replace(subject, build=lambda seed: set_dropout(build(seed), 0.0), loss=loss, recipe=off, plain=None)

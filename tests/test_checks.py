@@ -15,7 +15,7 @@ from torch import nn
 
 from lossdoc import expected, probe, specimens
 from lossdoc.checks import _dropout, _first_loss, _weight_decay
-from lossdoc.errors import NotApplicable
+from lossdoc.errors import NotApplicable, UserError
 from lossdoc.findings import Passed, Severity
 from lossdoc.parts.losses import Bce, CrossEntropy, Huber, L1Loss, Mse, MulticlassHinge
 from lossdoc.parts.optimizers import Adagrad, Adam, AdamW, Gd, Momentum, Nesterov, RmsProp, Sgd
@@ -260,8 +260,10 @@ def test_initial_loss_does_not_mind_the_size_of_the_weights(scale: Any) -> None:
 
 
 def test_initial_loss_asks_for_what_it_cannot_know() -> None:
-    with pytest.raises(NotApplicable, match="expected"):
-        BY_NAME["initial-loss"].fires(specimens.healthy(loss=OwnLoss(specimens.entropy)))
+    report = examine("sanity", specimens.healthy(loss=OwnLoss(specimens.entropy)), SANITY)
+    (asked,) = report.findings
+    assert (asked.name, asked.severity, report.primary) == ("initial-loss", Severity.NOTE, "healthy")
+    assert "expected: ..." in asked.evidence.summary
 
 
 def test_initial_loss_falls_short_where_targets_leak() -> None:
@@ -369,3 +371,119 @@ def test_summed_squares_are_named_for_plain_values_too() -> None:
     report = examine("sanity", specimens.regression(loss=Mse(reduction="sum")), SANITY)
     assert report.primary == "summed-loss"
     assert "LS301" in report.skipped
+
+
+# --- what does not fit is told
+
+
+class Returning(nn.Module):
+    """A net whose forward returns what `shape` makes of its outputs."""
+
+    def __init__(self, shape: Any) -> None:
+        super().__init__()
+        self.layer, self.shape = nn.Linear(specimens.FEATURES, specimens.CLASSES), shape
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return self.shape(self.layer(inputs))
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        (lambda _: None, r"returned None \(a forgotten return\?\); a tensor is meant"),
+        (lambda outputs: (outputs, outputs), "returned a tuple; `cross_entropy` takes one tensor"),
+        (lambda outputs: {"logits": outputs}, "returned a dict; `cross_entropy` takes one tensor"),
+    ],
+)
+def test_outputs_that_are_no_tensor_are_the_models_fault(shape: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        examine("sanity", specimens.healthy(build=lambda _seed: Returning(shape)), SANITY)
+
+
+def test_a_loss_of_ones_own_may_take_what_it_likes() -> None:
+    def loss(outputs: Any, targets: Any) -> Any:
+        return specimens.entropy(outputs["logits"], targets)
+
+    subject = specimens.healthy(build=lambda _seed: Returning(lambda out: {"logits": out}), loss=OwnLoss(loss))
+    assert [finding.name for finding in examine("sanity", subject, SANITY).findings] == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "says"),
+    [
+        (
+            lambda out, y: specimens.entropy(out, y).item(),
+            r"mine:loss returned a float; a scalar tensor is meant \(no .item",
+        ),
+        (lambda _out, _y: None, r"mine:loss returned None; a scalar tensor is meant \(a forgotten return"),
+        (
+            lambda out, y: nn.functional.cross_entropy(out, y, reduction="none"),
+            r"mine:loss returned a tensor of shape \(32,\); a scalar tensor is meant \(a .mean",
+        ),
+    ],
+)
+def test_a_loss_that_is_no_scalar_is_told(loss: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        examine("sanity", specimens.healthy(loss=OwnLoss(loss)), SANITY)
+
+
+def shrinking(model: nn.Module) -> float:
+    with torch.no_grad():
+        for each in model.parameters():
+            each.mul_(0.9)
+    return 0.1
+
+
+@pytest.mark.parametrize(
+    ("penalty", "says"),
+    [
+        (lambda _model: None, r"mine:penalty returned None; a single number is meant"),
+        (lambda model: next(model.parameters()).sum(0), r"mine:penalty returned a tensor of shape \(8,\); .* .sum\(\)"),
+        (shrinking, "mine:penalty changes the weights in place"),
+    ],
+)
+def test_a_penalty_that_is_no_number_is_told(penalty: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        examine("sanity", specimens.with_penalty(OwnPenalty(penalty)), SANITY)
+
+
+def test_a_step_on_a_model_without_parameters_is_told() -> None:
+    bare = specimens.healthy(build=specimens.hidden_in_a_list(specimens.mlp()))
+    with pytest.raises(UserError, match="no parameters: layers kept in a plain Python list"):
+        examine("sanity", specimens.with_step(specimens.plain_step, bare), SANITY)
+
+
+OWN_OF_TORCH = OwnLoss(nn.CrossEntropyLoss(), "torch.nn:CrossEntropyLoss")
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), MulticlassHinge(), OWN_OF_TORCH], ids=lambda each: str(each.word))
+@pytest.mark.parametrize(("shift", "name"), [(-1, "bad-labels"), (1, "head-width")])
+@pytest.mark.parametrize("task", ["classification", "unknown"])
+def test_labels_that_do_not_fit_are_never_healthy(loss: Any, shift: int, name: str, task: Any) -> None:
+    subject = specimens.with_targets(lambda labels: labels + shift, loss=loss, classes=None, task=task)
+    assert examine("sanity", subject, SANITY).primary == name
+
+
+@pytest.mark.parametrize("width", [1, None])
+def test_yes_or_no_is_judged_by_all_the_essential_checks(width: int | None) -> None:
+    build = specimens.squeezed(specimens.mlp(1)) if width is None else specimens.mlp(width)
+    report = examine("sanity", specimens.binary(build=build), SANITY)
+    essential = {BY_NAME[name].code for name in ("initial-loss", "summed-loss", "no-gradient", "wrong-sign", "large-logits")}
+    assert report.primary == "healthy"
+    assert essential <= set(report.passed)
+
+
+def test_batches_of_one_are_measured_by_twos_and_a_single_one_left_over_not_at_all() -> None:
+    ones = specimens.healthy(batches=specimens.fed(specimens.blobs, batch=1), batch_size=1)
+    assert {each.size for each in (*probe.take(ones), *probe.take(ones, samples=1))} == {2}
+    left = specimens.healthy(batches=specimens.fed(specimens.one_left_over))
+    assert {each.size for each in probe.take(left)} == {32}
+
+
+def test_three_samples_in_one_order_prove_nothing() -> None:
+    def few(split: Any) -> Any:
+        inputs, labels = specimens.sorted_by_class(split)
+        return inputs[:3], labels[:3]
+
+    with pytest.raises(NotApplicable, match="too few"):
+        BY_NAME["unshuffled-data"].fires(specimens.healthy(batches=specimens.fed(few, shuffle=False)))

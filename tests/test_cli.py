@@ -156,6 +156,7 @@ OWN = {
     "imports": ("import nothing_of_that_name\n\ndef build(): ...\n", 3, ["nothing_of_that_name", "own_net.py"]),
     "missing": (None, 2, ["there is no module 'own_net'", "model.yaml:"]),
     "attribute": ("def built(): ...\n", 2, ["build", "did you mean 'built'?"]),
+    "shared": ("from torch import nn\nNET = nn.Linear(4, 3)\n\ndef build():\n    return NET\n", 2, ["the very same model"]),
     "arguments": ("def build(width): ...\n", 2, ["width"]),
 }
 

@@ -137,6 +137,7 @@ def test_runs_come_in_order_of_appearance() -> None:
         ([1, 2, 3, 4, 3, 4, 5], [9, 8, 7, 6, 5, 4, 3], [1, 2, 3, 4, 5], [9, 8, 5, 4, 3], "resumed"),
         ([1, 2, 3, 1, 2, 3], [9, 8, 7, 7, 6, 5], [1, 2, 3, 4, 5, 6], [9, 8, 7, 7, 6, 5], "counts on"),
         ([1, 2, 3, 1, 2, 3], [9, 5, 1, 9, 6, 2], [1, 2, 3], [9, 6, 2], "2 runs, one after another"),
+        ([1, 2, 2, 3], [9, 8, 7, 6], [1, 2, 3], [9, 7, 6], "stand twice: the later values are read"),
         ([1, 1, 2, 2], [4, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1], "rows are counted instead"),
         ([1, "", 2], [4, 3, 2], [1, 2], [4, 2], "1 row without a step left out"),
     ],

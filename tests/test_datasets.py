@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 from lossdoc.datasets import SOURCES
 from lossdoc.datasets.builtin import CHECKSUMS, FOLDER, Digits, Iris, Wine, checksum
 from lossdoc.datasets.csv_file import Csv
+from lossdoc.datasets.files import ImageFolder, Npz, Parquet, TextFile
+from lossdoc.datasets.hubs import HuggingFace, Torchvision
+from lossdoc.datasets.synthetic import PLANES, Synthetic
 from lossdoc.errors import UserError
 
 
@@ -124,4 +129,202 @@ def test_no_bytes_give_anything_but_data_or_faults(tmp_path_factory: pytest.Temp
 
 
 def test_every_source_is_in_the_table() -> None:
-    assert list(SOURCES) == ["digits", "iris", "wine", "csv", "call"]
+    words = "digits iris wine synthetic csv parquet npz image_folder text torchvision huggingface call"
+    assert list(SOURCES) == words.split()
+
+
+@pytest.mark.parametrize("form", [*PLANES, "sine", "polynomial"])
+def test_synthetic_data_are_as_told(form: Any) -> None:
+    source = Synthetic(form=form, n=300, noise=0.05, seed=3)
+    data = source.load(Path())
+    assert data.inputs.shape == (300, *source.shape)
+    assert data.inputs.dtype == np.float32
+    assert len(data.classes) == (source.classes or 0)
+    if source.goal == "classification":
+        assert np.bincount(data.targets).tolist() == [300 // len(data.classes)] * len(data.classes)
+    np.testing.assert_array_equal(source.load(Path()).inputs, data.inputs)
+    assert not np.array_equal(Synthetic(form=form, n=300, noise=0.05, seed=4).load(Path()).inputs, data.inputs)
+
+
+def synthetic(form: Any, noise: float = 0.0) -> Any:
+    data = Synthetic(form=form, n=600, noise=noise).load(Path())
+    return data.inputs.astype(float), data.targets
+
+
+def test_synthetic_forms_by_their_formulas() -> None:
+    points, labels = synthetic("circles")
+    np.testing.assert_allclose(np.hypot(*points.T), 1 - 0.5 * labels, atol=1e-6)
+    points, labels = synthetic("xor")
+    np.testing.assert_array_equal(points.prod(axis=1) < 0, labels == 1)
+    points, labels = synthetic("moons")
+    upper = np.where(labels[:, None] == 0, points, [1.0, 0.5] - points)
+    np.testing.assert_allclose(np.hypot(*upper.T), 1, atol=1e-6)
+    assert upper[:, 1].min() > -1e-6
+    x, y = synthetic("sine")
+    np.testing.assert_allclose(y, np.sin(np.pi * x[:, 0]), atol=1e-5)
+    x, y = synthetic("polynomial")
+    np.testing.assert_allclose(y, x[:, 0] ** 3 - x[:, 0] / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["sine", "polynomial"])
+def test_noise_has_the_deviation_that_is_asked_for(form: Any) -> None:
+    clean: Any = {"sine": lambda x: np.sin(np.pi * x), "polynomial": lambda x: x**3 - x / 2}[form]
+    x, y = synthetic(form, noise=0.3)
+    assert float((y - clean(x[:, 0])).std()) == pytest.approx(0.3, rel=4 / np.sqrt(2 * 600))  # four standard errors
+
+
+def test_fewer_points_than_classes() -> None:
+    with pytest.raises(UserError, match="2 points for 3 classes"):
+        Synthetic(form="blobs", n=2).load(Path())
+
+
+def saved(tmp_path: Path, **arrays: Any) -> Path:
+    np.savez(tmp_path / "a.npz", **arrays)
+    return tmp_path
+
+
+def test_npz(tmp_path: Path) -> None:
+    folder = saved(tmp_path, x=np.ones((3, 2)), y=np.array([5, 7, 5]))
+    data = Npz(path="a.npz", inputs="x", targets="y").load(folder)
+    assert (data.targets.tolist(), data.classes) == ([0, 1, 0], ("5", "7"))
+    assert data.inputs.dtype == np.float32
+    numbers = Npz(path="a.npz", inputs="x", targets="y", task="regression").load(folder)
+    assert numbers.targets.tolist() == [5, 7, 5]
+    assert numbers.targets.dtype == np.float32
+
+
+def test_npz_runs_no_pickle(tmp_path: Path) -> None:
+    folder = saved(tmp_path, inputs=np.array([{}, {}], dtype=object), targets=np.arange(2))
+    with pytest.raises(UserError, match="is not an npz file: Object arrays cannot be loaded"):
+        Npz(path="a.npz").load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("a.npz", {"inputs": "input"}, "there is no array 'input'; did you mean 'inputs'?"),
+        ("a.npz", {"inputs": "words"}, "'words' holds <U1; an array of numbers is meant"),
+        ("a.npz", {"inputs": "longer"}, "'longer' has 3 samples, 'targets' 2"),
+        ("b.npz", {}, "cannot be read: No such file"),
+        ("c.npz", {}, "is not an npz file"),
+        ("d.npy", {}, "is not an npz file"),
+    ],
+)
+def test_npz_that_is_not_as_told(tmp_path: Path, name: str, arguments: Any, told: str) -> None:
+    folder = saved(tmp_path, inputs=np.ones((2, 2)), targets=np.arange(2), words=np.array(["a", "b"]), longer=np.ones(3))
+    (tmp_path / "c.npz").write_text("no zip")
+    np.save(tmp_path / "d.npy", np.ones(3))
+    with pytest.raises(UserError, match=told.replace("?", r"\?")):
+        Npz(path=name, **arguments).load(folder)
+
+
+def test_text_is_continued_by_one(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("abcabcabcä", encoding="utf-8")
+    data = TextFile(path="t.txt", length=3).load(tmp_path)
+    assert data.classes == ("a", "b", "c", "ä")
+    assert data.inputs.tolist() == [[0, 1, 2]] * 3
+    assert data.targets.tolist() == [[1, 2, 0], [1, 2, 0], [1, 2, 3]]
+    bytes_ = TextFile(path="t.txt", length=3, unit="byte").load(tmp_path)
+    assert (len(bytes_.classes), bytes_.inputs[0].tolist()) == (256, [97, 98, 99])
+
+
+def test_text_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"\xff\xfe" * 90)
+    with pytest.raises(UserError, match=r"is not a text \(UTF-8\); 'unit: byte' reads any file"):
+        TextFile(path="t.txt").load(tmp_path)
+    with pytest.raises(UserError, match="holds 180 bytes; two windows of 100"):
+        TextFile(path="t.txt", unit="byte", length=100).load(tmp_path)
+    with pytest.raises(UserError, match="cannot be read"):
+        TextFile(path="none.txt").load(tmp_path)
+
+
+def test_image_folder(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for name, color in (("cat", (255, 0, 0)), ("dog", (0, 0, 255))):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (10, 6), color).save(tmp_path / name / "1.png")
+    data = ImageFolder(path=".", size=4).load(tmp_path)
+    assert data.inputs.shape == (2, 3, 4, 4)
+    assert (data.inputs[0, :, 0, 0].tolist(), data.targets.tolist(), data.classes) == ([255, 0, 0], [0, 1], ("cat", "dog"))
+    assert ImageFolder(path=".", size=4, colors="gray").load(tmp_path).inputs.shape == (2, 1, 4, 4)
+    (tmp_path / "cat" / "1.png").write_text("no image")
+    with pytest.raises(UserError, match="is not an image"):
+        ImageFolder(path=".").load(tmp_path)
+    with pytest.raises(UserError, match="has 0 folders with images"):
+        ImageFolder(path="cat").load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "package"),
+    [
+        (Torchvision(name="MNIST"), "torchvision"),
+        (HuggingFace(path="a", inputs="x", targets="y"), "datasets"),
+        (Parquet(path="a.parquet", target="y"), "pyarrow"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(source: Any, package: str, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=f"`pip install {package}`"):
+        source.load(tmp_path)
+
+
+def test_torchvision_by_a_stand_in(monkeypatch: Any, tmp_path: Path) -> None:
+    class Pictures:
+        classes = ("no", "yes")
+
+        def __init__(self, root: str, *, train: bool, download: bool) -> None:
+            assert train
+            if not download:
+                raise RuntimeError(f"Dataset not found in {Path(root).name}.")
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, place: int) -> Any:
+            return np.full((4, 5, 3), place, dtype=np.uint8), place % 2
+
+    package: Any = types.ModuleType("torchvision")
+    package.datasets = types.SimpleNamespace(Pictures=Pictures)
+    monkeypatch.setitem(sys.modules, "torchvision", package)
+    data = Torchvision(name="Pictures", download=True).load(tmp_path)
+    assert (data.inputs.shape, data.targets.tolist(), data.classes) == ((3, 3, 4, 5), [0, 1, 0], ("no", "yes"))
+    with pytest.raises(UserError, match=r"finds no Pictures: Dataset not found in data\.; 'download: true' fetches it"):
+        Torchvision(name="Pictures").load(tmp_path)
+    with pytest.raises(UserError, match=r"torchvision has no 'Picture'; did you mean 'Pictures'\?"):
+        Torchvision(name="Picture").load(tmp_path)
+
+
+class Rows(dict[str, Any]):
+    column_names = ("x", "y")
+
+
+def test_hugging_face_by_a_stand_in(monkeypatch: Any, tmp_path: Path) -> None:
+    package: Any = types.ModuleType("datasets")
+    package.config = types.SimpleNamespace(HF_HUB_OFFLINE=False)
+
+    def load_dataset(path: str, split: str) -> Rows:
+        assert package.config.HF_HUB_OFFLINE is True  # download: false
+        if path != "known":
+            raise FileNotFoundError(f"Couldn't find {path} in the cache\nand so on")
+        return Rows(x=[[1, 2], [3, 4]], y=[split, "b"])
+
+    package.load_dataset = load_dataset
+    monkeypatch.setitem(sys.modules, "datasets", package)
+    data = HuggingFace(path="known", inputs="x", targets="y").load(tmp_path)
+    assert (data.inputs.tolist(), data.targets.tolist(), data.classes) == ([[1, 2], [3, 4]], [1, 0], ("b", "train"))
+    assert package.config.HF_HUB_OFFLINE is False
+    with pytest.raises(UserError, match="Couldn't find strange in the cache; 'download: true' fetches it"):
+        HuggingFace(path="strange", inputs="x", targets="y").load(tmp_path)
+    with pytest.raises(UserError, match="there is no column 'z'; there are: x, y"):
+        HuggingFace(path="known", inputs="z", targets="y").load(tmp_path)
+
+
+def test_parquet_by_a_stand_in(monkeypatch: Any, tmp_path: Path) -> None:
+    package: Any = types.ModuleType("pyarrow")
+    table = types.SimpleNamespace(to_pydict=lambda: {"a": [1.5, 2.0], "label": ["x", "y"]})
+    package.parquet = types.SimpleNamespace(read_table=lambda _: table)
+    package.ArrowInvalid = ValueError
+    monkeypatch.setitem(sys.modules, "pyarrow", package)
+    data = Parquet(path="a.parquet", target="label").load(tmp_path)
+    assert (data.inputs.tolist(), data.targets.tolist(), data.classes) == ([[1.5], [2.0]], [0, 1], ("x", "y"))

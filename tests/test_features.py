@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossdoc import synthetic
-from lossdoc.curve import Context, Curve, Series
-from lossdoc.features import series
+from lossdoc.curve import Context, Curve, Floats, Series
+from lossdoc.features import series, unrest
 from lossdoc.features.distributions import beta_share, chi2_tail, f_quantile, f_tail, normal_quantile, normal_tail
-from lossdoc.features.shape import MOST, shape
+from lossdoc.features.shape import MOST, entropy, shape
+from lossdoc.features.softmax import guessed_classes, twice
 
 floats = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40).map(np.array)
 
@@ -196,3 +197,83 @@ def test_log_n_counts_only_where_the_loss_is_in_nats(classes: int | None, factor
     curve = Curve(Series.of(made.train.value * factor), context=Context(axis="step", classes=classes))
     assert shape(curve).uniform == expected
     assert shape(curve) is shape(curve)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10, 100])
+def test_a_softmax_applied_twice_ends_at_its_floor(classes: int) -> None:
+    right = np.eye(classes)[0]  # probabilities of a model that is sure and right
+    assert -math.log(math.exp(1) / np.exp(right).sum()) == pytest.approx(twice(classes))
+
+
+@pytest.mark.parametrize(
+    ("first", "classes"), [(2.3026, 10), (1.0986, 3), (1.12, 3), (0.6931, None), (3.5, None), (0.0, None), (1.25, None)]
+)
+def test_the_first_loss_tells_the_classes_where_one_number_fits(first: float, classes: int | None) -> None:
+    assert guessed_classes(first) == classes
+
+
+@pytest.mark.parametrize(
+    ("loss", "known"),
+    [
+        (None, None),
+        ("cross_entropy", True),
+        ("CrossEntropyLoss", True),
+        ("nll", True),
+        ("binary_cross_entropy", True),
+        ("bce", True),
+        ("mse", False),
+        ("gaussian_nll", False),
+        ("huber", False),
+    ],
+)
+def test_the_name_of_a_loss_tells_whether_a_guess_has_a_fixed_one(loss: str | None, known: bool | None) -> None:
+    assert entropy(loss) is known
+
+
+def test_the_lowest_level_is_that_of_a_stretch_as_long_as_the_end() -> None:
+    values = np.r_[np.linspace(2, 1, 50), np.full(20, 0.4), np.full(30, 0.8)]
+    values[30] = 0.01  # a single low point is no level
+    level, at = shape(Curve(Series.of(values))).lowest
+    assert level == pytest.approx(0.4)
+    assert 50 <= at < 70
+
+
+@given(floats.filter(lambda values: len(values) > 4))
+def test_sliding_medians_are_those_of_every_window(values: Floats) -> None:
+    expected = [np.median(values[i : i + 4]) for i in range(len(values) - 3)]
+    np.testing.assert_allclose(series.sliding_medians(values, 4), expected)
+
+
+def test_a_bulge_is_the_quadratic_term_in_units_of_the_noise() -> None:
+    time = np.linspace(0, 1, 101)
+    parabola = np.linalg.qr(np.stack([time**0, time, time**2], axis=1))[0][:, 2]
+    for values in (1 - time**2, np.exp(-5 * time), np.cos(time)):
+        assert series.bulge(values) == pytest.approx(-math.copysign(1, parabola[0]) * float(parabola @ values))
+    assert series.bulge(1 - time**2) > 0 > series.bulge(np.exp(-5 * time))
+    assert series.bulge(1 - time) == pytest.approx(0, abs=1e-9)
+
+
+@given(floats.filter(lambda values: len(values) > 2))
+def test_the_nearest_line_is_that_of_polyfit(values: Floats) -> None:
+    time = np.arange(len(values))
+    expected = np.polyval(np.polyfit(time, values, 1), time)
+    np.testing.assert_allclose(series.line(values), expected, atol=1e-6 * (1 + np.abs(values).max()))
+
+
+def test_white_noise_is_steady_unless_it_begins_high() -> None:
+    values = np.random.default_rng(0).normal(1, 0.1, 30)
+    assert series.steady(values)
+    values[:3] = [1.5, 1.45, 1.4]
+    assert not series.steady(values)
+
+
+def test_the_signs_of_unrest_are_measured_where_they_are() -> None:
+    values = np.r_[np.full(10, 2.0), np.full(5, 9.0), np.linspace(2, 1, 45), np.full(40, 1.8)]
+    s = shape(Curve(Series.of(values)))
+    assert unrest.peak(s)[:3] == pytest.approx((7.0, 0, 10))
+    assert unrest.regret(s).height == pytest.approx(1.8 - s.lowest[0])
+    assert 50 <= unrest.regret(s).low < 62
+    smooth = shape(Curve(Series.of(np.linspace(2, 1, 100))))
+    assert unrest.peak(smooth).height == 0
+    assert unrest.setback(smooth).height == 0
+    assert (unrest.burst(smooth), unrest.jumps(smooth), unrest.stuck(smooth)) == (0, 0, 0)

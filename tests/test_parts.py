@@ -15,7 +15,17 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from lossdoc.errors import UserError
-from lossdoc.parts import activations, initializers, layers, losses, optimizers, preprocessing, regularizers, schedules
+from lossdoc.parts import (
+    activations,
+    initializers,
+    layers,
+    losses,
+    optimizers,
+    preprocessing,
+    regularizers,
+    schedules,
+    sequences,
+)  # fmt: skip
 from lossdoc.parts.layer import Layer, OwnLayer, ShapeError
 
 OPTIMIZERS = [
@@ -103,6 +113,10 @@ F = nn.functional
     [
         (losses.CrossEntropy(), LOGITS, CLASSES, F.cross_entropy(LOGITS, CLASSES)),
         (losses.CrossEntropy(label_smoothing=0.1), LOGITS, CLASSES, F.cross_entropy(LOGITS, CLASSES, label_smoothing=0.1)),
+        (losses.CrossEntropy(weight=(1.0, 2.0, 5.0)), LOGITS, CLASSES,
+         F.cross_entropy(LOGITS, CLASSES, torch.tensor([1.0, 2.0, 5.0]))),
+        (losses.CrossEntropy(weight=(1.0, 2.0, 5.0), label_smoothing=0.2, reduction="sum"), LOGITS, CLASSES,
+         F.cross_entropy(LOGITS, CLASSES, torch.tensor([1.0, 2.0, 5.0]), label_smoothing=0.2, reduction="sum")),
         (losses.CrossEntropy(reduction="sum"), LOGITS, CLASSES, F.cross_entropy(LOGITS, CLASSES, reduction="sum")),
         (losses.CrossEntropy(inputs="probabilities"), LOGITS.softmax(1), CLASSES, F.cross_entropy(LOGITS, CLASSES)),
         (losses.CrossEntropy(), LOGITS.reshape(2, 2, 3), CLASSES.reshape(2, 2), F.cross_entropy(LOGITS, CLASSES)),
@@ -135,6 +149,7 @@ def test_a_probability_of_zero_stays_in_range() -> None:
         (losses.CrossEntropy(), LOGITS, VALUES, "the targets are 4 of torch.float32; outputs"),
         (losses.CrossEntropy(), LOGITS, CLASSES[:2], "the model puts out 4x3, the targets are 2"),
         (losses.MulticlassHinge(), VALUES, CLASSES, "one class number each"),
+        (losses.CrossEntropy(weight=(1.0, 2.0)), LOGITS, CLASSES, "'weight' has 2 numbers, the model 3 outputs"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(loss: Any, outputs: Any, targets: Any, told: str) -> None:
@@ -165,6 +180,15 @@ SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...]]] = [
     (layers.LayerNorm(), (2, 3, 3), (2, 3, 3)),
     (layers.Dropout(rate=0.3), (4,), (4,)),
     (layers.Embedding(entries=9, out=4), (6,), (6, 4)),
+    (layers.GroupNorm(groups=2), (6, 3, 3), (6, 3, 3)),
+    (sequences.Gru(out=5), (4, 3), (4, 5)),
+    (sequences.Lstm(out=5), (4, 3), (4, 5)),
+    (sequences.SelfAttention(heads=2), (4, 6), (4, 6)),
+    (sequences.Transformer(heads=2, causal=True), (4, 6), (4, 6)),
+    (sequences.Positions(), (4, 6), (4, 6)),
+    (sequences.Take(position="max"), (4, 6), (6,)),
+    (sequences.Residual(layers=(layers.Linear(out=7), activations.Relu(), layers.Linear(out=6))), (6,), (6,)),
+    (sequences.Residual(layers=(layers.Conv(out=5, padding="same"), layers.BatchNorm())), (2, 4, 4), (5, 4, 4)),
     (activations.Maxout(out=3, pieces=4), (7,), (3,)),
     (activations.Prelu(per="channel"), (3, 2, 2), (3, 2, 2)),
     *((word(), (5,), (5,)) for name, word in activations.ACTIVATIONS.items() if name != "maxout"),
@@ -214,6 +238,12 @@ def test_layers_work_for_many_models_at_once(layer: Any, shape: Any, after: Any)
         (layers.BatchNorm(), (1, 2, 3, 4), "features"),
         (layers.LayerNorm(), (), "at least one dimension"),
         (layers.Embedding(entries=3, out=2), (3, 3), "a sequence of whole numbers"),
+        (layers.GroupNorm(groups=4), (6, 3), "a number of channels that 4 groups divide"),
+        (sequences.Gru(out=3), (8,), "put 'embedding' before it"),
+        (sequences.SelfAttention(heads=4), (5, 6), "a number of features that 4 heads divide"),
+        (sequences.Take(), (8,), "positions x features"),
+        (sequences.Residual(layers=(layers.Flatten(),)), (2, 4, 4), "keeps it, not one that makes 32 of it"),
+        (sequences.Residual(layers=(OwnLayer(call="a:b"),)), (4,), "own code in a residual block"),
         (activations.Maxout(out=3), (1, 8, 8), "put 'flatten' before it"),
         (activations.Softmax(axis=2), (8,), "an axis from -2 to 1, not 2"),
     ],
@@ -221,6 +251,42 @@ def test_layers_work_for_many_models_at_once(layer: Any, shape: Any, after: Any)
 def test_a_shape_that_does_not_fit_is_told(layer: Any, shape: Any, meant: Any) -> None:
     with pytest.raises(ShapeError, match=meant):
         layer.shape(shape, None)
+
+
+@pytest.mark.parametrize(("word", "theirs"), [(sequences.Gru(out=5), nn.GRU), (sequences.Lstm(out=5), nn.LSTM)])
+def test_recurrent_networks_equal_torch(word: Any, theirs: Any) -> None:
+    ours: Any = word.modules((4, 3), None)[word.word]
+    torchs = theirs(3, 5, batch_first=True)
+    pairs = {"weight_ih_l0": ours.given.weight, "weight_hh_l0": ours.kept.weight}
+    torchs.load_state_dict(pairs | {"bias_ih_l0": ours.given.bias, "bias_hh_l0": ours.kept.bias})
+    inputs = torch.randn(2, 4, 3)
+    torch.testing.assert_close(ours(inputs), torchs(inputs)[0])
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_equals_torch(causal: bool) -> None:
+    ours: Any = sequences.SelfAttention(heads=2, causal=causal).modules((4, 6), None)["attention"]
+    torchs: Any = nn.MultiheadAttention(6, 2, batch_first=True)
+    pairs = {"in_proj_weight": ours.three.weight, "in_proj_bias": ours.three.bias}
+    torchs.load_state_dict(pairs | {"out_proj.weight": ours.join.weight, "out_proj.bias": ours.join.bias})
+    inputs = torch.randn(2, 4, 6)
+    mask = torch.ones(4, 4, dtype=torch.bool).triu(1) if causal else None
+    torch.testing.assert_close(ours(inputs), torchs(inputs, inputs, inputs, attn_mask=mask)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_causal_block_does_not_see_what_comes_later() -> None:
+    (block,) = sequences.Transformer(heads=2, causal=True).modules((5, 4), None).values()
+    inputs = torch.randn(1, 5, 4)
+    later = inputs.clone()
+    later[:, 3:] += 1
+    torch.testing.assert_close(block(inputs)[:, :3], block(later)[:, :3])
+    assert not torch.allclose(block(inputs)[:, 3:], block(later)[:, 3:])
+
+
+def test_a_residual_block_adds_what_came_in() -> None:
+    block: Any = sequences.Residual(layers=(layers.Linear(out=3),)).modules((3,), None)["residual"]
+    inputs = torch.randn(2, 3)
+    torch.testing.assert_close(block(inputs), block.body(inputs) + inputs)
 
 
 def test_classes_need_data_that_have_some() -> None:
@@ -308,6 +374,16 @@ def test_schedule_at_steps(schedule: Any, total: Any, expected: Any) -> None:
     assert {step: schedule(step, total) for step in expected} == pytest.approx(expected)
 
 
+def test_one_cycle_equals_torch() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=40, cycle_momentum=False)
+    for step in range(40):
+        assert 0.1 * schedules.OneCycle()(step, 40) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        if step < 39:
+            theirs.step()
+
+
 @pytest.mark.parametrize("mode", ["triangular", "triangular2", "exp_range"])
 def test_cyclic_equals_torch(mode: Any) -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
@@ -322,7 +398,13 @@ def test_cyclic_equals_torch(mode: Any) -> None:
 @given(step=st.integers(0, 1000), total=st.integers(0, 500))
 @settings(max_examples=50, deadline=None)
 def test_schedules_stay_finite_beyond_the_end(step: Any, total: Any) -> None:
-    for each in (schedules.Cosine(), schedules.Exponential(), schedules.Warmup(steps=7), schedules.Cyclic(half=3)):
+    for each in (
+        schedules.Cosine(),
+        schedules.Exponential(),
+        schedules.Warmup(steps=7),
+        schedules.OneCycle(),
+        schedules.Cyclic(half=3),
+    ):
         assert 0 <= each(step, total) <= 10
 
 
@@ -391,3 +473,21 @@ def test_divide_by_255_gives_0_to_1() -> None:
     pixels = np.arange(256, dtype=np.float32).reshape(1, 1, 16, 16)
     done = preprocessing.Scale(divide_by=255).fit(pixels)(pixels)
     assert (done.min(), done.max()) == (0, 1)
+
+
+def test_clipped_inputs_stay_within_their_bounds() -> None:
+    done = preprocessing.Clip(low=2, high=7).fit(IMAGES)(IMAGES)
+    np.testing.assert_array_equal(done, np.minimum(np.maximum(IMAGES, 2), 7))
+    assert preprocessing.Clip(high=1).fit(IMAGES)(IMAGES).min() == IMAGES.min()
+    for bad in (preprocessing.Clip(), preprocessing.Clip(low=3, high=3)):
+        with pytest.raises(ValueError, match="'clip'"):
+            bad.fit(IMAGES)
+
+
+def test_one_hot_knows_the_values_of_the_training_data() -> None:
+    fitted = preprocessing.OneHot(features=(1,)).fit(np.array([[0.5, 3.0], [0.7, 1.0]]))
+    np.testing.assert_allclose(fitted(np.array([[9.0, 1.0], [8.0, 3.0], [7.0, 2.0]])), [[9, 1, 0], [8, 0, 1], [7, 0, 0]])
+    with pytest.raises(ValueError, match="names feature 2, the inputs have 0 to 1"):
+        preprocessing.OneHot(features=(2,)).fit(np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="takes vectors, the inputs have 3 dimensions"):
+        preprocessing.OneHot(features=(0,)).fit(IMAGES)

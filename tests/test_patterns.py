@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -53,7 +53,15 @@ def test_is_quiet_where_it_must(rule: Rule[Curve]) -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [synthetic.healthy, synthetic.healthy_epochs, synthetic.batch_of_one, synthetic.below_train],
+    [
+        synthetic.healthy,
+        synthetic.healthy_epochs,
+        synthetic.batch_of_one,
+        synthetic.below_train,
+        synthetic.few_steps,
+        synthetic.at_once,
+        synthetic.low_from_the_first_epoch,
+    ],
     ids=lambda make: make.__name__,
 )
 @pytest.mark.parametrize("seed", range(5))
@@ -96,6 +104,48 @@ def test_the_unit_of_the_loss_does_not_matter(make: Callable[[], Curve], factor:
     ignore = sorted(ABSOLUTE)
     before, after = examine_curve(curve, ignore=ignore), examine_curve(scaled, ignore=ignore)
     assert [finding.name for finding in before.findings] == [finding.name for finding in after.findings]
+
+
+def thinned(curve: Curve, every: int, first: int) -> Curve:
+    """Keep one of `every` training losses; validation losses that are not logged as often stay."""
+    train = Series(curve.train.step[first::every], curve.train.value[first::every])
+    val = curve.val
+    if val is not None and len(val) == len(curve.train):
+        val = Series(val.step[first::every], val.value[first::every])
+    return replace(curve, train=train, val=val)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from([synthetic.healthy, synthetic.few_steps, *CURVES]), st.sampled_from([(2, 0), (2, 1), (3, 0)]))
+def test_half_or_a_third_of_the_points_give_the_same_verdict(make: Callable[[], Curve], kept: tuple[int, int]) -> None:
+    curve = make()
+    verdict, few = examine_curve(curve).primary, thinned(curve, *kept)
+    assume(verdict != "spikes")  # a spike that is left out is gone
+    assume(len(few.train) >= 40)  # noise hides the trend of fewer
+    assert examine_curve(few).primary in {verdict, "inconclusive"}
+
+
+@pytest.mark.parametrize("loss", ["mse", "bce", "gaussian_nll", "l1"])
+def test_what_is_no_softmax_has_no_floor_of_its_own(loss: str) -> None:
+    curve = synthetic.double_softmax()
+    report = examine_curve(replace(curve, context=replace(curve.context, loss=loss)))
+    assert f"the loss is {loss}" in report.skipped[patterns.get("double-softmax").code]
+    named = examine_curve(replace(curve, context=replace(curve.context, loss="cross_entropy")))
+    assert named.primary == "double-softmax"
+
+
+def test_single_samples_with_a_loss_of_zero_now_and_then_are_no_spikes() -> None:
+    random = np.random.default_rng(3)
+    margins = random.normal(np.linspace(0, 4, 1500), 3)
+    loss = np.where(margins > 9, 0.0, np.log1p(np.exp(-margins)))
+    for classes in (2, None):
+        report = examine_curve(synthetic.curve(loss, classes=classes))
+        assert "spikes" not in [finding.name for finding in report.findings]
+
+
+def test_a_noisy_low_point_is_no_level_to_regret() -> None:
+    fired = [seed for seed in range(40) if patterns.get("lr-too-high").fires(synthetic.few_steps(seed)) is not None]
+    assert fired == []
 
 
 anything = st.integers(0, 120).flatmap(

@@ -135,7 +135,7 @@ def test_words_are_kept_where_a_column_holds_no_numbers() -> None:
         (bytes((i * 7919 + i * i) % 256 for i in range(4096)), "binary data"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "Git-LFS pointer"),
         (b"Once upon a time, there was\na log without numbers\n", "is no log"),
-        (b'{"step": 1, "loss": 2}\n{"step": 2, "loss": 1}\n', "is no log"),
+        (b'{"step": 1, "place": 2}\n{"step": 2, "place": 1}\n', "holds no loss"),
     ],
 )
 def test_files_that_hold_no_log(tmp_path: Path, content: bytes, says: str) -> None:

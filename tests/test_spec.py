@@ -143,7 +143,7 @@ def test_set_below_own_code() -> None:
     [
         ("optimizer.lr", "--set: error[override] got 'optimizer.lr'; path=value is meant, as in optimizer.lr=1e-3"),
         ("optimizer.lrr=1", "--set optimizer.lrr=1: error[unknown-path] optimizer.lrr: there is no key 'lrr' in 'adam'"),
-        ("optimizer.lrr=1", "there is no key 'lrr' in 'adam'; did you mean 'lr'? there are: lr, weight_decay, beta1"),
+        ("optimizer.lrr=1", "there is no key 'lrr' in 'adam'; did you mean 'lr'? there are: lr, weight_decay, groups"),
         ("optimiser.lr=1", "did you mean 'optimizer'?"),
         ("optimizer.sgd.lr=1", "an optimizer stands here, but it is 'adam', not 'sgd'; to change it, set it as a whole"),
         ("optimizer.lr=fast", "--set optimizer.lr=fast: error[value] optimizer.adam.lr: got 'fast'; a number above 0"),

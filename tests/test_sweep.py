@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -398,6 +399,27 @@ def test_a_sweep_in_which_nothing_learns_is_an_error(pattern: str) -> None:
     mixed = swept(losses, pattern=pattern)
     one_well = replace(mixed, trials=(replace(mixed.trials[0], pattern="healthy"), *mixed.trials[1:]))
     assert sweeping.report(one_well).primary == "healthy"
+
+
+def slowly(seed: int, slope: float, noise: float, epochs: int = 5) -> Trial:
+    """Return a trial of ten steps an epoch whose pattern is called not-learning."""
+    luck = np.random.default_rng(seed)
+    train = 0.7 - slope * np.arange(10 * epochs) + noise * luck.normal(size=10 * epochs)
+    val = 0.7 - slope * (10 * np.arange(epochs) + 10)
+    curve = Curve(Series.of(train), Series.of(val, range(9, 10 * epochs, 10)))
+    return Trial(Point(seed, {RATE: 1e-3}), curve, float(val[-1]), math.nan, None, "not-learning")
+
+
+@pytest.mark.parametrize(("slope", "noise", "learned"), [(2e-4, 0.1, True), (5e-3, 0.02, True), (0.0, 0.1, False)])
+def test_a_pattern_alone_is_no_proof_that_nothing_was_learned(slope: float, noise: float, learned: bool) -> None:
+    trials = Trials(tuple(slowly(seed, slope, noise) for seed in range(4)), {RATE: (1e-4, 1e-2)}, {RATE: 1e-3})
+    assert sweeping.report(trials).primary == ("healthy" if learned else "not-learning")
+
+
+def test_a_fall_after_an_explosion_is_nothing_learned() -> None:
+    values = [2.3, 50.0, *(40.0 - step for step in range(30))]
+    trial = Trial(Point(0, {RATE: 1.0}), Curve(Series.of(values)), 11.0, math.nan, None, "lr-too-high")
+    assert sweeping.report(Trials((trial,), {RATE: (0.1, 1.0)}, {RATE: 1.0})).primary == "lr-too-high"
 
 
 def test_a_sweep_that_diverged_everywhere_has_no_best_point() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lossdoc.build.feeds import DatasetFeed, Feed, LoaderFeed, Order, TensorFeed
+from lossdoc.build.feeds import DatasetFeed, Feed, Keys, LoaderFeed, Order, TensorFeed
 from lossdoc.build.own import OwnCode
 from lossdoc.build.seeding import seeded
 from lossdoc.datasets.source import Data, Goal, OwnSource
-from lossdoc.errors import UserError
+from lossdoc.errors import UserError, user_code
+from lossdoc.parts.losses import ModelLoss
 from lossdoc.spec import Spec
 from lossdoc.subject import Split
 
@@ -54,7 +55,7 @@ def prepare(spec: Spec) -> Prepared:
             given = OwnCode(spec).call(source.call, source.args, PATH)
         prepared = _own(spec, given, source.call)
     else:
-        prepared = _arrays(spec, source.load(Path(spec.file).parent))
+        prepared = replace(_arrays(spec, source.load(Path(spec.file).parent)), goal=source.goal)
     for split, feed in prepared.feeds.items():
         if feed.size == 0:
             _fail(spec, f"the {split} split is empty", "empty")
@@ -62,6 +63,8 @@ def prepare(spec: Spec) -> Prepared:
 
 
 def _own(spec: Spec, given: Any, word: str) -> Prepared:
+    if hasattr(given, "train_dataloader"):  # a LightningDataModule
+        given = _of_module(given, source_word=word)
     if isinstance(given, Mapping):
         return _own_splits(spec, given, word)
     pair = _pair(given)
@@ -70,6 +73,15 @@ def _own(spec: Spec, given: Any, word: str) -> Prepared:
     if isinstance(given, Dataset) and not isinstance(given, IterableDataset):
         return _dataset(spec, given, word)
     return _described(spec, {"train": _feed(spec, given, word)}, given)
+
+
+def _of_module(module: Any, source_word: str) -> dict[str, Any]:
+    """Return the loaders of a LightningDataModule by split."""
+    with user_code(source_word):
+        for name, arguments in (("prepare_data", ()), ("setup", ("fit",))):
+            getattr(module, name, lambda *_: None)(*arguments)
+        loaders = {"train": module.train_dataloader(), "validation": getattr(module, "val_dataloader", lambda: None)()}
+    return {split: loader for split, loader in loaders.items() if loader is not None}
 
 
 def _own_splits(spec: Spec, given: Mapping[Any, Any], word: str) -> Prepared:
@@ -107,11 +119,12 @@ def _feed(spec: Spec, given: Any, word: str) -> Feed:
     if isinstance(given, IterableDataset):
         given = DataLoader(given, batch_size=spec.data.batch_size)
     if isinstance(given, Dataset):
-        return DatasetFeed(given, np.arange(len(given)), word)  # type: ignore[arg-type]  # map-style: it has a length
+        whole = np.arange(len(given))  # type: ignore[arg-type]  # map-style: it has a length
+        return DatasetFeed(given, whole, word, _keys(spec))
     if not hasattr(given, "__iter__") or iter(given) is given:
         meant = "(inputs, targets), a torch Dataset, a DataLoader, or a mapping of these by split is meant"
         _fail(spec, f"'{word}' returns a {type(given).__name__}; {meant}", "data")
-    return LoaderFeed(given, word, spec.seed)
+    return LoaderFeed(given, word, spec.seed, _keys(spec))
 
 
 def _dataset(spec: Spec, dataset: Dataset[Any], word: str) -> Prepared:
@@ -121,7 +134,7 @@ def _dataset(spec: Spec, dataset: Dataset[Any], word: str) -> Prepared:
     labels = None if targets is None or len(targets) != size else np.asarray(targets)
     split = _split(spec, size, labels if labels is not None and labels.dtype.kind in "iu" else None)
     _feed(spec, dataset, word)
-    return _described(spec, {name: DatasetFeed(dataset, of, word) for name, of in split.items()}, dataset)
+    return _described(spec, {name: DatasetFeed(dataset, of, word, _keys(spec)) for name, of in split.items()}, dataset)
 
 
 def _described(spec: Spec, feeds: Mapping[Any, Feed], given: Any) -> Prepared:
@@ -215,6 +228,12 @@ def _in_proportion(order: NDArray[np.int64], labels: NDArray[Any]) -> NDArray[np
         members = labels[order] == label
         place[members] = (np.arange(members.sum()) + 0.5) / members.sum()
     return order[np.argsort(place, kind="stable")]
+
+
+def _keys(spec: Spec) -> Keys:
+    named = spec.data.batch
+    whole = isinstance(spec.loss, ModelLoss)
+    return Keys(whole=whole) if named is None else Keys(named.x, named.y, whole=whole)
 
 
 def _fail(spec: Spec, message: str, kind: str) -> None:

@@ -21,6 +21,18 @@ TARGET_KEYS = ("targets", "y", "labels", "label", "target")
 
 
 @dataclass(frozen=True)
+class Keys:
+    """How a batch that is a mapping is read: the keys of inputs and targets, where the user names them.
+
+    Several keys of inputs, or `whole`, make the inputs a mapping, which the model gets by name; `whole` takes everything.
+    """
+
+    x: tuple[str, ...] = ()
+    y: str | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True)
 class Order:
     """How the samples of a split are put into batches; without `seed` they keep their order."""
 
@@ -73,6 +85,7 @@ class DatasetFeed:
     dataset: Dataset[Any]
     of: NDArray[np.int64]
     word: str
+    keys: Keys = Keys()
 
     @property
     def size(self) -> int:
@@ -85,7 +98,7 @@ class DatasetFeed:
             with user_code(self.word):
                 samples = [self.dataset[int(place)] for place in self.of[indices]]
                 collated = default_collate(samples)
-            yield as_batch(collated, self.word)
+            yield as_batch(collated, self.word, self.keys)
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,7 @@ class LoaderFeed:
     loader: Any
     word: str
     seed: int = 0
+    keys: Keys = Keys()
 
     @property
     def size(self) -> int | None:
@@ -122,10 +136,10 @@ class LoaderFeed:
                 state = torch.get_rng_state()
             if batch is None:
                 return
-            yield as_batch(batch, self.word)
+            yield as_batch(batch, self.word, self.keys)
 
 
-def as_batch(got: Any, word: str) -> Batch:
+def as_batch(got: Any, word: str, named: Keys = Keys()) -> Batch:
     """Read a batch: a pair, or a mapping with the usual keys.
 
     Raises:
@@ -134,16 +148,25 @@ def as_batch(got: Any, word: str) -> Batch:
     if isinstance(got, Batch):
         return got
     if isinstance(got, Mapping):
-        targets = next((key for key in TARGET_KEYS if key in got), None)
-        inputs = next((key for key in INPUT_KEYS if key in got), None)
-        if inputs is not None and targets is not None:
-            return Batch(_floats(got[inputs]), _floats(got[targets]))
-        keys = ", ".join(map(str, got))
-        message = f"'{word}' gives mappings with the keys {keys}; the keys inputs and targets (or x and y) are meant"
-        raise UserError.of(message, kind="batch")
+        return _by_name(got, word, named)
     if isinstance(got, Sequence) and len(got) == 2:
         return Batch(_floats(got[0]), _floats(got[1]))
     raise UserError.of(f"'{word}' gives {type(got).__name__}; pairs (inputs, targets) are meant", kind="batch")
+
+
+def _by_name(got: Mapping[Any, Any], word: str, named: Keys) -> Batch:
+    missing = [key for key in (*named.x, named.y) if key is not None and key not in got]
+    keys = ", ".join(map(str, got))
+    if missing:
+        raise UserError.of(f"'{word}' gives mappings without the key '{missing[0]}'; there are: {keys}", kind="batch")
+    targets = named.y or next((key for key in TARGET_KEYS if key in got), None)
+    inputs = named.x or tuple(key for key in INPUT_KEYS if key in got)[:1]
+    if targets is None or not (inputs or named.whole):
+        message = f"'{word}' gives mappings with the keys {keys}; the keys inputs and targets (or x and y) are meant"
+        raise UserError.of(f"{message}, or 'data.batch: {{x: ..., y: ...}}' names them", kind="batch")
+    if named.whole or len(inputs) > 1:
+        return Batch({key: _floats(got[key]) for key in (got if named.whole else inputs)}, _floats(got[targets]))
+    return Batch(_floats(got[inputs[0]]), _floats(got[targets]))
 
 
 def _floats(value: Any) -> Any:

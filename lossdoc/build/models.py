@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -15,8 +16,11 @@ from lossdoc.errors import UserError, user_code
 from lossdoc.parts.initializers import Default, Initializer
 from lossdoc.parts.layer import Layer, OwnLayer, Shape, ShapeError
 from lossdoc.parts.losses import BuiltinLoss
+from lossdoc.parts.sequences import Residual
 from lossdoc.spec import Spec
 from lossdoc.spec.faults import layer_fault, output_fault, output_meant
+
+MADE: WeakSet[nn.Module] = WeakSet()  # the users' models that are still in use
 
 
 def builder(spec: Spec, data: Prepared) -> Callable[[int], nn.Module]:
@@ -33,8 +37,14 @@ def builder(spec: Spec, data: Prepared) -> Callable[[int], nn.Module]:
 
 def _own_model(spec: Spec, own: OwnCode) -> nn.Module:
     reference = str(spec.model.call)
-    model = own.call(reference, spec.model.args, ("model",))
-    return _module(spec, model, reference, ("model",))
+    model = _module(spec, own.call(reference, spec.model.args, ("model",)), reference, ("model",))
+    if model in MADE:
+        message = (
+            f"{reference} returned the very same model again; make a new one at each call, or one run goes on with another's"
+        )
+        raise UserError(spec.document.problem(("model", "call"), f"{message} weights", "same-model"))
+    MADE.add(model)
+    return model
 
 
 def _sequence(spec: Spec, own: OwnCode, shape: Shape, classes: int | None) -> nn.Sequential:
@@ -65,15 +75,26 @@ def _layer(spec: Spec, place: int, layer: Layer, shape: Shape, classes: int | No
     except ShapeError as bad:
         raise UserError(layer_fault(spec.document, place, layer.word, shape, bad)) from None
     made = layer.modules(shape, classes)
-    init = getattr(layer, "init", None) or spec.model.init
-    if init is not None and not isinstance(init, Default):
-        _initialize(nn.ModuleList(made.values()), init)
+    _begin(layer, nn.ModuleList(made.values()), spec.model.init)
     return made
 
 
-def _initialize(modules: nn.ModuleList, init: Initializer) -> None:
+def _begin(layer: Layer, made: nn.Module, whole: Initializer | None) -> None:
+    """Initialize a layer as it says, else as is said of the whole model; a residual block's layers each by themselves."""
+    init = getattr(layer, "init", None) or whole
+    if init is not None and not isinstance(init, Default):
+        _initialize(made, init)
+    if isinstance(layer, Residual):
+        (shortcut,) = made.children()
+        for place, inner in enumerate(layer.layers):
+            ending = f"_{place}"
+            named = shortcut.get_submodule("body").named_children()
+            _begin(inner, nn.ModuleList(each for name, each in named if name.endswith(ending)), None)
+
+
+def _initialize(made: nn.Module, init: Initializer) -> None:
     """Fill the weights of two and more dimensions, and the biases beside them."""
-    for module in modules.modules():
+    for module in made.modules():
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
         if isinstance(weight, nn.Parameter) and weight.dim() > 1:
             init.fill(weight)

@@ -68,6 +68,12 @@ class OwnCode:
         self._check(found, reference, args, path, takes)
         return partial(found, **args) if args else found
 
+    def callee(self, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
+        """Return what a reference refers to, a class or a function that takes one argument and `args` by name."""
+        found = self.find(reference, path)
+        self._check(found, reference, args, path, 1)
+        return found
+
     def _module(self, name: str, path: tuple[str | int, ...]) -> Any:
         sys.path[:] = [*self.folders, *(each for each in sys.path if each not in self.folders)]
         importlib.invalidate_caches()

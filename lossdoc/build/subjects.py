@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -12,13 +13,14 @@ from torch import Tensor, nn
 from lossdoc.build.data import Prepared, prepare
 from lossdoc.build.feeds import LoaderFeed, Order
 from lossdoc.build.models import builder
+from lossdoc.build.optimizers import optimizer
 from lossdoc.build.own import OwnCode
-from lossdoc.errors import NotApplicable, user_code
-from lossdoc.parts.losses import BuiltinLoss, OwnLoss
+from lossdoc.errors import NotApplicable, UserError, user_code
+from lossdoc.parts.losses import BuiltinLoss, CrossEntropy, ModelLoss, OwnLoss
 from lossdoc.parts.regularizers import norms
 from lossdoc.parts.schedules import OwnSchedule, Schedule
 from lossdoc.spec import Spec
-from lossdoc.subject import Batch, Loss, OwnStep, Penalty, Point, Recipe, Split, Subject, Takes, Task
+from lossdoc.subject import Batch, Loss, OwnStep, Penalty, Plain, Point, Recipe, Split, Subject, Takes, Task
 
 EVALUATION = 256  # the least batch size outside training, where it changes nothing but the time
 TASKS: Mapping[str, Task] = {"classes": "classification", "yes-no": "binary", "numbers": "regression"}
@@ -63,14 +65,31 @@ class OwnPenalty:
     own: ClassVar[bool] = True
 
     def value(self, model: nn.Module) -> Tensor:
-        """Return what the user's code returns, as a scalar."""
+        """Return what the user's code returns; a number as a tensor."""
         with user_code(self.word):
             value = self.call(model)
-        return value if isinstance(value, Tensor) else torch.as_tensor(float(value))
+        return torch.as_tensor(float(value)) if isinstance(value, int | float) else value
 
     def parameters(self, model: nn.Module) -> Mapping[str, Tensor]:
         """Return all parameters by name: which of them the user's code weighs down is not known."""
         return dict(model.named_parameters())
+
+
+def own_loss(outputs: Any, _targets: Any) -> Tensor:
+    """Return the loss that a model put out itself.
+
+    Raises:
+        UserError: when there is none.
+    """
+    found = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
+    if found is None:
+        found = outputs[0] if isinstance(outputs, tuple) and outputs else outputs
+    if not isinstance(found, Tensor) or found.numel() != 1:
+        message = (
+            f"the model puts out {type(outputs).__name__}; with 'loss: model' it returns the loss, or has it as '.loss'"
+        )
+        raise UserError.of(message, kind="loss")
+    return found.reshape(())
 
 
 def subject(spec: Spec) -> Subject:
@@ -112,25 +131,51 @@ class Variants:
 
 
 def _subject(spec: Spec, data: Prepared, seed: int) -> Subject:
-    loss = _loss(spec)
+    loss, build = _loss(spec), builder(spec, data)
     feed = data.feeds["train"]
     batch_size = feed.size if spec.optimizer.whole and feed.size is not None else spec.data.batch_size
     expected = spec.checks.initial_loss
     return Subject(
         name=spec.name,
-        build=builder(spec, data),
+        build=build,
         batches=_batches(spec, data, seed, batch_size),
         sizes={split: each.size for split, each in data.feeds.items()},
         loss=loss,
-        recipe=_recipe(spec),
-        task=TASKS[spec.loss.goal] if isinstance(spec.loss, BuiltinLoss) else data.goal or "unknown",
+        recipe=_recipe(spec, build),
+        task=_task(spec, data),
         classes=data.classes,
         batch_size=batch_size,
         shuffled=feed.shuffled if isinstance(feed, LoaderFeed) else spec.data.shuffle,
         expected_loss=None if expected is None else expected.expected,
         seed=seed,
         source=spec.file,
+        plain=_plain(spec, data, loss),
     )
+
+
+def _plain(spec: Spec, data: Prepared, loss: Loss) -> Plain | None:
+    """Return model and loss without what regularizes inside them; None where there is nothing of that kind."""
+    given = spec.regularization.disable
+    off = spec.with_values(given) if given else spec
+    bare = _unsmoothed(_loss(off) if given else loss)
+    return Plain(builder(off, data), bare) if given or bare is not loss else None
+
+
+def _unsmoothed(loss: Loss) -> Loss:
+    """Return the same loss without label smoothing; one of torch's own keeps it in an attribute."""
+    if isinstance(loss, CrossEntropy) and loss.label_smoothing:
+        return loss.model_copy(update={"label_smoothing": 0.0})
+    if isinstance(loss, OwnLossFunction) and getattr(loss.call, "label_smoothing", False):
+        plain = copy.copy(loss.call)
+        plain.label_smoothing = 0.0  # type: ignore[attr-defined]  # it has one
+        return replace(loss, call=plain)
+    return loss
+
+
+def _task(spec: Spec, data: Prepared) -> Task:
+    if data.goal == "language" or not isinstance(spec.loss, BuiltinLoss):
+        return data.goal or "unknown"
+    return TASKS[spec.loss.goal]
 
 
 def _batches(spec: Spec, data: Prepared, seed: int, batch_size: int) -> Callable[[Split, int], Iterator[Batch]]:
@@ -145,7 +190,7 @@ def _batches(spec: Spec, data: Prepared, seed: int, batch_size: int) -> Callable
     return batches
 
 
-def _recipe(spec: Spec) -> Recipe:
+def _recipe(spec: Spec, build: Callable[[int], nn.Module]) -> Recipe:
     own, given = OwnCode(spec), spec.regularization
     penalties: list[Penalty] = list(norms(given))
     if given.call is not None:
@@ -154,13 +199,14 @@ def _recipe(spec: Spec) -> Recipe:
     if spec.step is not None:
         step = OwnStep(spec.step.call, own.function(spec.step.call, spec.step.args, ("step",), takes=None))
     return Recipe(
-        optimizer=spec.optimizer,
+        optimizer=optimizer(spec, build),
         penalties=tuple(penalties),
         schedule=_schedule(spec, own),
         epochs=spec.train.epochs,
         max_steps=spec.train.max_steps,
         clip=spec.train.gradient_clip,
         step=step,
+        groups=tuple((each.match, each.values) for each in getattr(spec.optimizer, "groups", ())),
     )
 
 
@@ -168,6 +214,8 @@ def _loss(spec: Spec) -> Loss:
     loss = spec.loss
     if isinstance(loss, BuiltinLoss):
         return loss
+    if isinstance(loss, ModelLoss):
+        return OwnLossFunction("model", own_loss)
     assert isinstance(loss, OwnLoss)  # noqa: S101 - the only other kind there is
     call = OwnCode(spec).function(loss.call, loss.args, ("loss",), takes=2)
     reduction = getattr(call, "reduction", loss.args.get("reduction"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lossdoc.errors import user_code
 from lossdoc.findings import Evidence
 from lossdoc.subject import Subject
 
@@ -17,14 +16,13 @@ def judge(subject: Subject) -> Evidence | None:
 
     Where there is no telling what a right answer is, nothing is found.
     """
-    from lossdoc import probe
+    from lossdoc import probe, train
 
     start = probe.one_start(subject)
     pair = _better_and_worse(subject, start.outputs[0], start.targets[0])
     if pair is None:
         return None
-    with user_code(f"loss {subject.loss.word}"):
-        better, worse = (float(subject.loss(outputs, start.targets[0])) for outputs in pair)
+    better, worse = (float(train.call_loss(subject.loss, outputs, start.targets[0])) for outputs in pair)
     if not better > worse:
         return None
     return Evidence(
@@ -42,7 +40,7 @@ def _better_and_worse(subject: Subject, outputs: Tensor, targets: Any) -> tuple[
 
     from lossdoc import probe
 
-    rows = probe.class_rows(outputs, targets)
+    rows = probe.class_rows(subject, outputs, targets)
     if rows is not None and rows.shape[1] > 1 and outputs.shape[:-1] == targets.shape:
         labels = targets.reshape(-1).long().clamp_min(0)
         width = rows.shape[1]

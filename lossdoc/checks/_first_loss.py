@@ -161,7 +161,7 @@ def split_of(subject: Subject, start: Start) -> Split:
 
     word = word_of(subject)
     if word in CLASS_LOSSES:
-        given = probe.scores_and_labels(start)
+        given = probe.scores_and_labels(subject, start)
         if given is None or given[0].shape[1] < 2:
             raise NotApplicable("the targets are not one label for each row of two or more outputs")
         scores, labels = given
@@ -210,7 +210,7 @@ def _shape(subject: Subject, start: Start) -> tuple[float, float]:
     from lossdoc import probe
 
     if word_of(subject) in CLASS_LOSSES:
-        given = probe.scores_and_labels(start)
+        given = probe.scores_and_labels(subject, start)
         scores = np.zeros((1, 2)) if given is None else given[0]
         logits = _log(scores) if subject.loss.takes == "probabilities" else scores
         sure = (np.exp(logits.max(axis=1) - theory.logsumexp(logits)) > 0.99).mean()
@@ -237,12 +237,10 @@ def at_zero(subject: Subject) -> float:
     Raises:
         UserCodeError: when the loss raises.
     """
-    from lossdoc import probe
-    from lossdoc.errors import user_code
+    from lossdoc import probe, train
 
     start = probe.one_start(subject)
-    with user_code(f"loss {subject.loss.word}"):
-        return float(subject.loss(start.outputs[0] * 0, start.targets[0]))
+    return float(train.call_loss(subject.loss, start.outputs[0] * 0, start.targets[0]))
 
 
 def facts(first: FirstLoss) -> dict[str, float]:

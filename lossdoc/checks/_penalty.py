@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lossdoc.curve import Floats
-from lossdoc.errors import NotApplicable, user_code
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Passed
 from lossdoc.subject import Penalty, Subject
 
@@ -29,7 +29,7 @@ def rise(subject: Subject, penalty: Penalty) -> tuple[float, float]:
     batch = probe.take(subject, samples=1)[0]
     plain = probe.bare(subject)
     model = plain.build(subject.seed)
-    probe.must_fit(subject, probe.outputs_of(model, batch), batch.targets)
+    probe.must_fit(subject, probe.outputs_of(subject, model, batch), batch.targets)
     off = train.measure(plain, model, batch, training=True).total
     alone = replace(plain, recipe=replace(plain.recipe, penalties=(penalty,)))
     return train.measure(alone, model, batch, training=True).total - off, off
@@ -114,16 +114,15 @@ def _when_weights_grow(subject: Subject, penalty: Penalty) -> tuple[float, float
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import probe, train
 
     model = probe.untouched(subject).build(subject.seed)
     weights = [each for each in model.parameters() if each.requires_grad]
-    with user_code(f"regularization {penalty.word}"):
-        before = _number(penalty.value(model))
-        with torch.no_grad():
-            for each in weights:
-                each.mul_(1.1)
-        value = penalty.value(model)
+    before = _number(train.call_penalty(penalty, model))
+    with torch.no_grad():
+        for each in weights:
+            each.mul_(1.1)
+    value = train.call_penalty(penalty, model)
     if not isinstance(value, torch.Tensor) or not value.requires_grad:
         return _number(value) - before, 0.0
     grads = torch.autograd.grad(value, weights, allow_unused=True)

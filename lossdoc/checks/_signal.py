@@ -44,7 +44,7 @@ def signal(subject: Subject) -> Signal:
     batch = probe.joined(batches)
     kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
     model = probe.bare(subject).build(subject.seed)
-    seen = probe.layer_outputs(model, batch, lambda module: isinstance(module, kinds))
+    seen = probe.layer_outputs(subject, model, batch, lambda module: isinstance(module, kinds))
 
     def size(values: torch.Tensor) -> float:
         return math.sqrt(float((values.double() - values.double().mean(0)).square().mean()))

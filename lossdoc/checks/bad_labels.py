@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING
 
 from lossdoc import specimens
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.parts.losses import Bce
 from lossdoc.rule import rule
+from lossdoc.specimens import OwnLoss
 from lossdoc.subject import Subject
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IGNORED = -100  # torch's label for "leave this out of the loss"
 
@@ -21,6 +26,10 @@ IGNORED = -100  # torch's label for "leave this out of the loss"
         lambda: specimens.with_targets(lambda labels: labels + 1),
         lambda: specimens.with_targets(lambda labels: labels - 1),
         lambda: specimens.with_targets(lambda labels: labels + 0.5),
+        lambda: specimens.with_targets(lambda labels: labels - 1, classes=None),
+        lambda: specimens.with_targets(
+            lambda labels: labels - 1, task="unknown", classes=None, loss=OwnLoss(specimens.entropy)
+        ),
         lambda: specimens.with_targets(
             lambda labels: 2 * labels - 1,
             specimens.yes_no,
@@ -29,21 +38,30 @@ IGNORED = -100  # torch's label for "leave this out of the loss"
             build=specimens.squeezed(specimens.mlp(1)),
             classes=2,
         ),
+        lambda: specimens.with_targets(lambda labels: 0 * labels + 2),
+        lambda: specimens.with_targets(lambda labels: 0 * labels + 1, specimens.yes_no, "binary", loss=Bce()),
     ),
-    quiet_on=(specimens.healthy, specimens.binary),
-    mutes=("head-width", "initial-loss", "large-logits"),
+    quiet_on=(
+        specimens.healthy,
+        specimens.binary,
+        lambda: specimens.healthy(classes=None),
+        lambda: specimens.with_targets(lambda labels: labels - 101 * specimens.every(4, labels) * (labels == 1)),
+        lambda: specimens.healthy(batches=specimens.fed(specimens.sorted_by_class, shuffle=False), shuffled=False),
+    ),
+    mutes=("head-width", "initial-loss", "large-logits", "imbalanced-labels", "no-gradient", "regularization-raises-loss"),
 )
-def bad_labels(subject: Subject) -> Evidence | None:
-    """Some labels are not the number of a class.
+def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
+    """Some labels are not the number of a class, or there is only one class.
 
     Looks like:
         A crash inside the loss, an assertion on the accelerator, or, where nothing is checked, a loss below 0 and training
-        toward an answer that does not exist.
+        toward an answer that does not exist. With one class only, a loss that falls to 0 at once.
 
     Causes:
         - labels that count from 1
         - −1 for "no" where 0 is meant, or for "unknown"
         - labels that were standardized along with the inputs
+        - the wrong column, or a filter that left one class over
 
     Confirm with:
         - print the different labels and how often each occurs
@@ -56,8 +74,9 @@ def bad_labels(subject: Subject) -> Evidence | None:
         A loss of one's own with another coding is not judged.
 
     Decided by:
-        With n classes every label must be a whole number from 0 to n − 1, or −100. With yes-or-no outputs every target must
-        lie between 0 and 1.
+        A label must be a whole number from 0 to n − 1, or −100; where the number n of classes is not known, it must not be
+        negative. With yes-or-no outputs every target must lie between 0 and 1. Two classes must be seen among all samples,
+        or the first 50,000 of shuffled ones.
 
     Sources:
         - torch's documentation of CrossEntropyLoss and BCELoss
@@ -66,21 +85,13 @@ def bad_labels(subject: Subject) -> Evidence | None:
 
     from lossdoc import probe
 
-    if subject.task not in ("classification", "language", "binary") or subject.loss.word.partition(":")[1]:
-        raise NotApplicable("the targets are not the labels of classes that lossdoc knows")
-    targets: Any = torch.cat([batch.targets.reshape(-1).double() for batch in probe.take(subject)])
-    if subject.loss.word == "bce":
-        wrong, meant = (targets < 0) | (targets > 1), "from 0 to 1"
-    else:
-        classes = subject.classes
-        if classes is None or _soft(subject):
-            raise NotApplicable("the number of classes is not known, or a target is a whole distribution")
-        wrong = ((targets < 0) | (targets >= classes) | (targets != targets.floor())) & (targets != IGNORED)
-        meant = f"whole numbers from 0 to {classes - 1}"
+    _must_be_labels(subject)
+    targets: Tensor = torch.cat([batch.targets.reshape(-1).double() for batch in probe.take(subject)])
+    wrong, meant = _wrong(subject, targets)
     count = int(wrong.sum())
     if not count:
-        return None
-    shown = ", ".join(f"{float(value):g}" for value in targets[wrong].unique()[:5])
+        return _one_class(subject, enough)
+    shown = ", ".join(f"{value:g}" for value in sorted(set(targets[wrong].tolist()))[:5])
     from_one = float(targets.min()) == 1 and subject.classes is not None and float(targets.max()) == subject.classes
     return Evidence(
         f"{count:,} of {len(targets):,} labels are no class, such as {shown}; they must be {meant}",
@@ -96,9 +107,64 @@ def bad_labels(subject: Subject) -> Evidence | None:
     )
 
 
-def _soft(subject: Subject) -> bool:
-    """Tell whether a target is a distribution over the classes, one number for each."""
+def _must_be_labels(subject: Subject) -> None:
+    """Refuse targets that need not be labels.
+
+    Raises:
+        NotApplicable: for a loss of the user's own with a coding of its own, and for distributions over the classes.
+    """
+    import torch
+
     from lossdoc import probe
 
     targets = probe.take(subject, samples=1)[0].targets
-    return bool(targets.is_floating_point() and targets.ndim > 1 and targets.shape[-1] == subject.classes)
+    if not isinstance(targets, torch.Tensor):
+        raise NotApplicable("the targets are not one tensor")
+    own = ":" in subject.loss.word and subject.loss.takes not in ("logits", "log-probabilities", "probabilities", "scores")
+    if own or subject.loss.takes == "values":
+        raise NotApplicable("the targets are not the labels of classes that lossdoc knows")
+    if targets.is_floating_point() and targets.ndim > 1 and targets.shape[-1] == subject.classes:
+        raise NotApplicable("a target is a whole distribution over the classes")
+    if targets.is_floating_point() and ":" in subject.loss.word and not probe.answers_yes_or_no(subject):
+        raise NotApplicable("the user's own loss may know what targets that are not whole numbers mean")
+
+
+def _wrong(subject: Subject, targets: Tensor) -> tuple[Tensor, str]:
+    """Return which targets (N,) are no class, and what is meant."""
+    from lossdoc import probe
+
+    if probe.answers_yes_or_no(subject):
+        return (targets < 0) | (targets > 1), "from 0 to 1"
+    most = subject.classes
+    beyond = (targets < 0) | (targets != targets.floor())
+    if most is None:
+        return beyond & (targets != IGNORED), "whole numbers from 0 on"
+    return (beyond | (targets >= most)) & (targets != IGNORED), f"whole numbers from 0 to {most - 1}"
+
+
+def _one_class(subject: Subject, enough: int) -> Evidence | None:
+    """Look at all samples, or at very many, for a second class."""
+    from lossdoc import probe
+
+    if subject.task not in ("classification", "binary"):
+        return None
+    seen: set[float] = set()
+    count = 0
+    for batch in probe.take(subject, samples=enough):
+        if batch.targets.numel() != batch.size:
+            return None
+        seen.update(batch.targets.reshape(-1).tolist())
+        count += batch.size
+        if len(seen) > 1:
+            return None
+    all_seen = count >= (subject.sizes.get("train") or math.inf)
+    if not all_seen and (subject.shuffled is not True or count < enough):
+        return None
+    only = next(iter(seen))
+    return Evidence(
+        f"there is only one class: all {count:,} labels are {only:g}; there is nothing to tell apart",
+        facts={"measured": 1.0, "expected": 2.0, "tolerance": 0.0, "label": only},
+        confidence=0.97,
+        causes=("the wrong column, or a filter that left one class over",),
+        remedies=("look at where the labels come from",),
+    )

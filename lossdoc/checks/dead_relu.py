@@ -62,7 +62,7 @@ def dead_relu(subject: Subject, *, most: float = 0.7, least: int = 200) -> Evide
         raise NotApplicable("too few samples to call a unit dead")
     batch = probe.joined(batches)
     model = probe.bare(subject).build(subject.seed)
-    seen = probe.layer_outputs(model, batch, lambda module: isinstance(module, nn.ReLU))
+    seen = probe.layer_outputs(subject, model, batch, lambda module: isinstance(module, nn.ReLU))
     shares = {name: float((values.transpose(0, 1).flatten(1).amax(1) <= 0).double().mean()) for name, values in seen.items()}
     if not shares:
         raise NotApplicable("the model has no ReLU module")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from lossdoc import specimens
+from lossdoc.checks import _answers
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.parts.losses import CrossEntropy
 from lossdoc.rule import rule
+from lossdoc.specimens import OwnLoss
 from lossdoc.subject import Subject
 
 
@@ -18,10 +20,14 @@ from lossdoc.subject import Subject
     fires_on=(
         lambda: specimens.healthy(build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1)),
         lambda: specimens.binary(build=specimens.followed_by(specimens.squeezed(specimens.mlp(1)), "Sigmoid")),
+        lambda: specimens.healthy(loss=OwnLoss(specimens.twice_softened, takes="unknown")),
+        lambda: specimens.with_step(specimens.twice_softened_step),
     ),
     quiet_on=(
         specimens.healthy,
         specimens.binary,
+        lambda: specimens.healthy(loss=OwnLoss(specimens.entropy, takes="unknown")),
+        lambda: specimens.with_step(specimens.plain_step),
         lambda: specimens.healthy(
             build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1), loss=CrossEntropy(inputs="probabilities")
         ),
@@ -29,7 +35,7 @@ from lossdoc.subject import Subject
     ),
     mutes=("initial-loss", "large-logits"),
 )
-def double_softmax(subject: Subject, *, rounding: float = 1e-4) -> Evidence | None:
+def double_softmax(subject: Subject, *, rounding: float = 1e-4, near: float = 1e-3) -> Evidence | None:
     """The last activation is applied twice: once in the model, and again inside the loss.
 
     Looks like:
@@ -52,19 +58,25 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4) -> Evidence | No
 
     Decided by:
         The loss takes logits. With labels, every output of a batch is at least 0 and every row sums to 1 within 1e-4, far
-        more than rounding. With yes-or-no outputs, the function that made the outputs is a sigmoid.
+        more than rounding. With yes-or-no outputs, the function that made the outputs is a sigmoid. A loss or a step of the
+        user's own is given outputs that are right beyond doubt, 100 for the right class and 0 for the others: it must
+        come near 0, and with a softmax of its own it stays at log(e + n − 1) − 1 times what it is for equal outputs over
+        log n, within 0.1 %.
 
     Sources:
         - the study notes, figure 11: five runs of one network, five results
     """
     from lossdoc import probe
 
+    found = _inside(subject, near)
+    if found is not None:
+        return found
     if subject.loss.takes != "logits":
         raise NotApplicable(f"the loss takes {subject.loss.takes}, not logits")
     model = probe.untouched(subject).build(subject.seed)
     batch = probe.take(subject, samples=1)[0]
-    outputs = probe.outputs_of(model, batch)
-    rows = probe.class_rows(outputs, batch.targets)
+    outputs = probe.outputs_of(subject, model, batch)
+    rows = probe.class_rows(subject, outputs, batch.targets)
     if rows is not None and rows.shape[1] > 1:
         farthest = float((rows.sum(dim=1) - 1).abs().max())
         if bool((rows < 0).any()) or not farthest < rounding:
@@ -73,6 +85,26 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4) -> Evidence | No
     if probe.last_function(model, batch) != "Sigmoid":
         return None
     return _evidence("sigmoid", 0.0, rounding, 2)
+
+
+def _inside(subject: Subject, near: float) -> Evidence | None:
+    """Look for a softmax inside the user's own loss or step; None where there is none or nothing can be told."""
+    answers = _answers.of(subject)
+    if answers is None:
+        return None
+    equal, right = answers.loss(0.0), answers.loss(100.0)
+    floor = math.log(math.e + answers.classes - 1) - 1
+    scale = equal / math.log(answers.classes)
+    if not scale > 0 or not abs(right / scale - floor) < near * floor:
+        return None
+    return Evidence(
+        f"{answers.word} is {right:.4f} for answers that are right beyond doubt, log(e + {answers.classes} − 1) − 1 = "
+        f"{floor:.4f} at best: it applies a softmax before the loss applies its own",
+        facts={"measured": right, "expected": 0.0, "tolerance": near, "floor": floor, "classes": float(answers.classes)},
+        confidence=0.98,
+        causes=("a softmax before a cross-entropy that applies it itself",),
+        remedies=(f"take the softmax out of {answers.word}: cross-entropy takes logits",),
+    )
 
 
 def _evidence(activation: str, farthest: float, rounding: float, classes: int) -> Evidence:

@@ -63,7 +63,7 @@ def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: 
         classes, since an untrained network does not know which output stands for which class; and at least 2 % of the
         expected loss: no bug in the list is smaller. Networks that are the same whatever the seed count as one, and then a
         loss below half of log n is an error as well. A loss of the user's own is compared with `expected`, as it is and
-        with the outputs set to 0.
+        with the outputs set to 0; where nothing is said of it, a note asks for it.
 
     Sources:
         - Karpathy (2019), A Recipe for Training Neural Networks: verify loss @ init
@@ -101,17 +101,15 @@ def _against_the_users_word(subject: Subject, *, sure: float, smallest: float) -
     from lossdoc import probe
 
     wanted = subject.expected_loss
-    if wanted is None:
-        raise NotApplicable(
-            f"what {subject.loss.word} should be at first is not known; say so: checks: {{initial-loss: {{expected: ...}}}}"
-        )
     losses = np.array([start.loss for start in probe.starts(subject)])
     if not np.isfinite(losses).all():
         raise NotApplicable("the first loss is not a finite number")
     error = _first_loss.standard_error(losses)
-    rounding = smallest * abs(wanted)  # people write 2.3 for log 10
     zero = _first_loss.at_zero(subject) if subject.loss.takes in ("logits", "values", "unknown") else math.nan
     measured = float(losses.mean())
+    if wanted is None:
+        return _question(subject, measured, error, zero)
+    rounding = smallest * abs(wanted)  # people write 2.3 for log 10
     tolerance = max(sure * error, rounding)
     facts = {"measured": measured, "expected": wanted, "tolerance": tolerance, "standard_error": error, "at_zero": zero}
     at_zero = f", and {zero:.4g} with all outputs 0" if math.isfinite(zero) else ""
@@ -119,3 +117,17 @@ def _against_the_users_word(subject: Subject, *, sure: float, smallest: float) -
     if abs(zero - wanted) <= rounding or abs(measured - wanted) <= tolerance:
         return Passed(summary, facts)
     return Evidence(summary, facts)
+
+
+def _question(subject: Subject, measured: float, error: float, zero: float) -> Evidence:
+    """Ask the user what a loss that lossdoc does not know should be at first."""
+    at_zero = f" ({zero:.4g} with all outputs 0)" if math.isfinite(zero) else ""
+    return Evidence(
+        f"the first loss is {measured:.4g} ± {error:.2g}{at_zero}; what {subject.loss.word} should be at first is not "
+        "known: say so with `checks: {initial-loss: {expected: ...}}`",
+        facts={"measured": measured, "expected": math.nan, "tolerance": math.nan, "standard_error": error, "at_zero": zero},
+        severity=Severity.NOTE,
+        confidence=0.5,
+        causes=("a loss of your own, of which lossdoc knows no formula",),
+        remedies=("work out the loss of a model that knows nothing: `checks: {initial-loss: {expected: ...}}`",),
+    )

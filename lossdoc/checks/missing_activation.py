@@ -62,10 +62,10 @@ def missing_activation(subject: Subject, *, rounding: float = 1e-3) -> Evidence 
     if takes not in ("probabilities", "log-probabilities"):
         raise NotApplicable(f"the loss takes {takes}, not probabilities")
     batch = probe.take(subject, samples=1)[0]
-    outputs = probe.outputs_of(probe.untouched(subject).build(subject.seed), batch)
+    outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batch)
     shares = outputs.double().exp() if takes == "log-probabilities" else outputs.double()
     outside = float((-shares).clamp_min(0).max() + (shares - 1).clamp_min(0).max())
-    rows = probe.class_rows(shares, batch.targets)
+    rows = probe.class_rows(subject, shares, batch.targets)
     off = 0.0 if rows is None or rows.shape[1] < 2 else float((rows.sum(dim=1) - 1).abs().max())
     if max(outside, off) <= rounding:
         return None

@@ -16,6 +16,7 @@ from lossdoc.subject import Subject
     fires_on=(
         lambda: specimens.healthy(loss=OwnLoss(specimens.cut_off_entropy)),
         lambda: specimens.healthy(build=specimens.with_cut(specimens.mlp(depth=2))),
+        lambda: specimens.healthy(build=specimens.hidden_in_a_list(specimens.mlp())),
     ),
     quiet_on=(
         specimens.healthy,
@@ -33,6 +34,7 @@ def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
         - the graph is cut: `.detach()`, `.data`, `.item()`, numpy, or an argmax on the way to the loss
         - a part of the model that the outputs do not depend on
         - units that are off for every sample
+        - layers kept in a plain Python list, so that the model has no parameters at all
 
     Confirm with:
         - print the norm of each parameter's gradient after `backward()`
@@ -57,9 +59,17 @@ def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
     plain = probe.bare(subject)
     batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
     objective = train.Objective(plain.build(subject.seed), plain.loss, plain.recipe.penalties).train()
-    probe.must_fit(subject, probe.outputs_of(objective.model, batches[0]), batches[0].targets)
+    probe.must_fit(subject, probe.outputs_of(subject, objective.model, batches[0]), batches[0].targets)
     state = train.start(objective, plain.recipe.optimizer)
     without = dict.fromkeys(state.params)
+    if not list(objective.model.parameters()):
+        return Evidence(
+            "the model has no parameters: layers kept in a plain Python list?",
+            facts={"measured": 0.0, "expected": 1.0, "tolerance": 0.0, "parameters": 0.0},
+            confidence=0.97,
+            causes=("layers kept in a plain Python list or dict, where the model cannot find them",),
+            remedies=("keep them in an nn.ModuleList or nn.ModuleDict, or as attributes of their own",),
+        )
     if not without:
         raise NotApplicable("the model has no parameters to learn")
     for step in range(steps):

@@ -61,7 +61,8 @@ def small_validation_set(
     if interval <= wide or (share >= fair and interval <= useless):
         return None
     return Evidence(
-        f"the validation set has {validation} samples ({share:.1%} of the data): an accuracy on it is uncertain by "
+        f"the validation set has {validation} {'sample' if validation == 1 else 'samples'} "
+        f"({share:.1%} of the data): an accuracy on it is uncertain by "
         f"± {100 * interval:.0f} points",
         facts={"measured": interval, "expected": 0.0, "tolerance": wide, "samples": float(validation), "share": share},
         confidence=0.9,

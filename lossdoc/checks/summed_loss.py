@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lossdoc import specimens
-from lossdoc.errors import NotApplicable, user_code
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.parts.losses import CrossEntropy, Mse
 from lossdoc.rule import rule
 from lossdoc.specimens import OwnLoss
-from lossdoc.subject import Subject
+from lossdoc.subject import Batch, Subject
 
 
 @rule(
@@ -20,8 +18,9 @@ from lossdoc.subject import Subject
         lambda: specimens.healthy(loss=CrossEntropy(reduction="sum")),
         lambda: specimens.regression(loss=Mse(reduction="sum")),
         lambda: specimens.healthy(loss=OwnLoss(specimens.summed_entropy)),
+        lambda: specimens.with_step(specimens.summed_step),
     ),
-    quiet_on=(specimens.healthy, specimens.regression, specimens.binary),
+    quiet_on=(specimens.healthy, specimens.regression, specimens.binary, lambda: specimens.with_step(specimens.plain_step)),
     mutes=("initial-loss",),
 )
 def summed_loss(subject: Subject, *, midway: float = 1.5) -> Answer:
@@ -46,6 +45,7 @@ def summed_loss(subject: Subject, *, midway: float = 1.5) -> Answer:
 
     Decided by:
         The loss of a batch's outputs and targets, and the loss of the same taken twice: a mean gives the ratio 1, a sum 2.
+        For a training step of the user's own, what it returns for a batch, and for every sample of it twice.
         The rule fires above 1.5, midway. Where the loss is 0 nothing can be said.
 
     Sources:
@@ -56,12 +56,9 @@ def summed_loss(subject: Subject, *, midway: float = 1.5) -> Answer:
     from lossdoc import probe
 
     batch = probe.take(subject, samples=1)[0]
-    outputs = probe.outputs_of(probe.bare(subject).build(subject.seed), batch)
     if not isinstance(batch.targets, torch.Tensor):
         raise NotApplicable("the targets are not one tensor")
-    probe.must_fit(subject, outputs, batch.targets)
-    once = _loss(subject, outputs, batch.targets)
-    twice = _loss(subject, torch.cat([outputs, outputs]), torch.cat([batch.targets, batch.targets]))
+    once, twice = _by_step(subject, batch) if subject.recipe.step is not None else _by_loss(subject, batch)
     if not abs(once) > 0:
         raise NotApplicable("the loss is 0")
     facts = {"measured": twice / once, "expected": 1.0, "tolerance": midway - 1.0, "loss": once, "batch": float(batch.size)}
@@ -76,6 +73,24 @@ def summed_loss(subject: Subject, *, midway: float = 1.5) -> Answer:
     )
 
 
-def _loss(subject: Subject, outputs: Any, targets: Any) -> float:
-    with user_code(f"loss {subject.loss.word}"):
-        return float(subject.loss(outputs, targets))
+def _by_loss(subject: Subject, batch: Batch) -> tuple[float, float]:
+    """Return the loss of the first outputs, and of the same taken twice."""
+    import torch
+
+    from lossdoc import probe, train
+
+    outputs = probe.outputs_of(subject, probe.bare(subject).build(subject.seed), batch)
+    probe.must_fit(subject, outputs, batch.targets)
+    once = train.call_loss(subject.loss, outputs, batch.targets)
+    return float(once), float(train.call_loss(subject.loss, torch.cat([outputs] * 2), torch.cat([batch.targets] * 2)))
+
+
+def _by_step(subject: Subject, batch: Batch) -> tuple[float, float]:
+    """Return what the user's own step says of a batch, and of a batch that has every sample twice."""
+    from lossdoc import probe, train
+
+    def told(given: Batch) -> float:
+        with train.seeded(subject.seed, 0):
+            return probe.training_of(subject, subject.seed).step(given, 1.0, 0).loss
+
+    return told(batch), told(probe.joined([batch, batch]))

@@ -99,7 +99,7 @@ def _normalizes(subject: Subject, batch: Batch) -> bool:
     from lossdoc import probe
 
     model = probe.untouched(subject).build(subject.seed)
-    whole, half, none = (probe.outputs_of(model, _times(batch, factor)) for factor in (1.0, 0.5, 0.0))
+    whole, half, none = (probe.outputs_of(subject, model, _times(batch, factor)) for factor in (1.0, 0.5, 0.0))
     return bool((whole - half).norm() < 0.01 * (whole - none).norm())
 
 
@@ -110,7 +110,7 @@ def _step_raises_loss(subject: Subject, batch: Batch, factor: float) -> bool:
     given = _times(batch, factor)
     plain = probe.bare(subject)
     training = probe.training_of(subject, subject.seed)
-    probe.must_fit(subject, probe.outputs_of(training.model(), given), given.targets)
+    probe.must_fit(subject, probe.outputs_of(subject, training.model(), given), given.targets)
     before = train.measure(plain, training.model(), given, training=True).loss
     with train.seeded(subject.seed, 0):
         training.step(given, 1.0, 0)

@@ -16,6 +16,7 @@ from lossdoc.rule import rule
 from lossdoc.subject import Batch, Subject
 
 MOST = 20_000  # samples: enough for the test, and soon read
+FEWEST = 1e6  # different orders: with fewer none is as unlikely as the rule asks for
 
 
 @rule(
@@ -64,7 +65,7 @@ def unshuffled_data(subject: Subject, *, sure: float = 4.75) -> Evidence | None:
     if not _same(*epochs):
         return None
     measured, expected, deviation = _neighbors(np.concatenate([_numbers(batch) for batch in epochs[0]]), subject)
-    apart = (expected - measured) / deviation if deviation > 0 else math.inf
+    apart = (expected - measured) / deviation
     facts = {"measured": measured, "expected": expected, "tolerance": sure * deviation}
     if apart > sure:
         return Evidence(
@@ -112,8 +113,14 @@ def _neighbors(targets: Floats, subject: Subject) -> tuple[float, float, float]:
     """Return what tells how little neighbors are alike, its mean in random order, and its standard deviation there.
 
     For labels it is the number of runs; for numbers 1 − the rank correlation of neighbors.
+
+    Raises:
+        NotApplicable: when there are so few different orders that none of them proves anything.
     """
-    values, codes = np.unique(targets, return_inverse=True)
+    values, codes, counts = np.unique(targets, return_inverse=True, return_counts=True)
+    orders = math.lgamma(len(targets) + 1) - sum(math.lgamma(count + 1) for count in counts)
+    if orders < math.log(FEWEST):
+        raise NotApplicable("too few samples, or too few kinds of them, to tell a sorted order from a random one")
     if subject.task != "regression" or len(values) <= math.sqrt(len(targets)):
         labels: Labels = codes.astype(np.int64)
         return runs_of_labels(labels)

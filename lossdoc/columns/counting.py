@@ -59,9 +59,17 @@ def steps(table: Table, roles: Roles, rows: Indices, found: Indices) -> Steps:
     if len(np.unique(counted)) == len(counted):
         order = np.argsort(counted)
         return Steps(found[order], counted[order], f"rows are not in the order of '{roles.step}': they were sorted")
-    if (np.diff(counted) >= 0).all():  # many rows an epoch
-        return Steps(found, _counted(rows, found), f"'{roles.step}' repeats: rows are counted instead")
+    if (np.diff(counted) >= 0).all():
+        return _repeated(roles.step, rows, found, counted)
     return _restarted(table, roles, found, counted)
+
+
+def _repeated(name: str, rows: Indices, found: Indices, counted: Floats) -> Steps:
+    """Keep the later values where a few of the steps stand twice; count the rows where most do: an epoch has many rows."""
+    if 2 * len(np.unique(counted)) <= len(counted):
+        return Steps(found, _counted(rows, found), f"'{name}' repeats: rows are counted instead")
+    later = np.append(np.diff(counted) > 0, True)
+    return Steps(found[later], counted[later], f"some of '{name}' stand twice: the later values are read")
 
 
 def _counted(rows: Indices, found: Indices) -> Floats:

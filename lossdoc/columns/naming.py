@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -77,7 +78,7 @@ def choose(
     run = run or _run(free)
     numeric = [name for name in free if table.columns[name].logged.any() and name != run]
     step = step or next((name for _, name in counters(numeric)), None)
-    named = [name for name in free if name not in {step, run} and _is_loss(name)]
+    named = [name for name in free if name not in {step, run} and is_loss(name)]
     losses = [name for name in named if table.columns[name].logged.any()]
     if losses or train is not None:
         notes += [f"'{name}' holds not one number and is left out" for name in named if name not in losses]
@@ -146,7 +147,9 @@ def _must_hold_numbers(table: Table, *names: str | None) -> None:
             raise UserError.of(f"column '{name}' holds not one number", kind="no-numbers", file=table.source)
 
 
-def _is_loss(name: str) -> bool:
+@lru_cache(maxsize=4096)
+def is_loss(name: str) -> bool:
+    """Tell whether a name is that of a loss, of either side."""
     parts = words(name)
     return any(part in LOSS for part in parts) and not any(part in NO_LOSS for part in parts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from lossdoc.datasets.source import Data, Goal, Source
+from lossdoc.datasets.source import Data, Goal, Source, Table
 from lossdoc.errors import Problem, UserError, did_you_mean
 from lossdoc.word import Meant, Text
 
@@ -30,7 +30,7 @@ class Csv(Source):
     path: Text
     target: Text
     features: Columns | None = None
-    task: Goal = "classification"
+    task: Table = "classification"
     delimiter: Annotated[str, Field(min_length=1, max_length=1), Meant("a single character")] = ","
 
     @property
@@ -38,12 +38,16 @@ class Csv(Source):
         """What `task` says."""
         return self.task
 
+    def cells(self, path: Path) -> "tuple[list[str], Rows]":
+        """Return the names of the columns, and the rows with their lines."""
+        return _read(path, self.delimiter)
+
     def load(self, folder: Path) -> Data:
         """Read the file."""
         import numpy as np
 
         path = folder / self.path
-        header, rows = _read(path, self.delimiter)
+        header, rows = self.cells(path)
         features = self.features or tuple(name for name in header if name != self.target)
         for name in (self.target, *features):
             if name not in header:

@@ -9,14 +9,16 @@ from lossdoc.word import Own, Word
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Goal = Literal["classification", "regression"]
+Goal = Literal["classification", "regression", "language"]
+Table = Literal["classification", "regression"]  # what the target column of a table can be
 
 
 @dataclass(frozen=True)
 class Data:
     """Samples in memory.
 
-    `inputs` is float32 (n, ...); `targets` is int64 (n,) of class numbers from 0, or float32 (n,) in a regression.
+    `inputs` is float32 (n, ...), `targets` is int64 (n,) of class numbers from 0, or float32 (n,) in a regression;
+    in a text both are int64 (n, T), the targets being the inputs one place further.
     `features` names the inputs where they are a vector, `classes` the classes; both are empty where there are none.
     """
 

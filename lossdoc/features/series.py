@@ -142,9 +142,14 @@ def tail_bound(values: Floats) -> float:
 
 
 def steady(values: Floats, *, p: float = 0.005, z: float = 2.58) -> bool:
-    """Tell whether values look like white noise around a constant: no trend (1 %), no drift of block means, no outliers."""
+    """Tell whether values look like white noise around a constant: no trend (1 %), no drift of block means, no outliers.
+
+    Nor are the first two or three the highest of all: by chance they are in one of C(n, 2) or C(n, 3) orders.
+    """
     if len(values) == 0 or values.min() == values.max():
         return True
+    if any(values[:k].min() > values[k:].max(initial=-math.inf) and p * math.comb(len(values), k) > 1 for k in (2, 3)):
+        return False
     above = values - median(values)
     return abs(kendall(blocks(values, 20)).z) < z and whiteness(values)[1] > p and bool(above.max() <= tail_bound(above))
 
@@ -193,6 +198,28 @@ def first_below(smooth: Floats, level: float) -> float:
     return here - 1 + (before - level) / (before - after)
 
 
+def line(values: Floats) -> Floats:
+    """Return the straight line nearest to values by least squares."""
+    time = np.arange(len(values)) - (len(values) - 1) / 2
+    slope = float((time * values).sum()) / max(float((time**2).sum()), 1e-300)
+    fitted: Floats = values.mean() + slope * time
+    return fitted
+
+
+def bulge(values: Floats) -> float:
+    """Return the quadratic term of least squares, turned round: positive for what falls faster and faster.
+
+    It is measured on the orthonormal parabola, so that it has the deviation of the noise of one value. What falls fast and
+    then slower, as an exponential does, is negative.
+    """
+    n = len(values)
+    if n < 3:
+        return 0.0
+    time = np.arange(n) - (n - 1) / 2
+    parabola = time**2 - (n * n - 1) / 12
+    return -float((parabola * values).sum() / math.sqrt(float((parabola**2).sum())))
+
+
 def running_median(values: Floats, width: int) -> Floats:
     """Return the medians of a window of `width`, taken at every tenth of it and interpolated; shorter at the ends."""
     n = len(values)
@@ -203,6 +230,12 @@ def running_median(values: Floats, width: int) -> Floats:
     edge = max(1, half // 2)
     ends = (median(values[: 2 * edge]), median(values[n - 2 * edge :]))
     return np.interp(np.arange(n), np.r_[edge // 2, centers, n - 1 - edge // 2], np.r_[ends[0], medians(windows), ends[1]])
+
+
+def sliding_medians(values: Floats, width: int) -> Floats:
+    """Return the medians of all windows of `width`, one for each fourth of it; of all values, where they are fewer."""
+    width = min(width, len(values))
+    return medians(np.lib.stride_tricks.sliding_window_view(values, width)[:: max(1, width // 4)])
 
 
 def ranks(values: Floats) -> Floats:

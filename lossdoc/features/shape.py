@@ -59,16 +59,31 @@ class Shape:
 
     @cached_property
     def start(self) -> float:
-        """The loss at the start: the median of the first fiftieth of a log by steps, the first where losses explode."""
+        """The loss at the start: the median of the first fiftieth of a log by steps, the first where losses explode.
+
+        They do where that median is far above the first by the noise of those losses, or a hundred times as high: a single
+        sample's squared error is that far below its median in one run of twenty, the mean of a few never.
+        """
         many = 1 if self.by_epoch else max(1, min(5, self.n // 50))
         middle, first = series.median(self.y[:many]), float(self.y[0])
         exploded = first > 0 and middle > 1.5 * first and middle - first > 3 * series.noise(self.y[: max(9, self.n // 20)])
-        return first if exploded else middle
+        return first if exploded or middle > 100 * first > 0 else middle
 
     @cached_property
     def end(self) -> float:
         """The loss at the end: the median of the last tenth, at least three points."""
         return series.median(self.y[-max(3, self.n // 10) :])
+
+    @cached_property
+    def lowest(self) -> tuple[float, int]:
+        """The lowest level that was held for as long as the end is, and the point in the middle of it.
+
+        Like is compared with like: single lowest points of a noisy curve lie far below its level.
+        """
+        width = max(3, self.n // 10)
+        levels = series.sliding_medians(self.y, width)
+        at = int(levels.argmin())
+        return float(levels[at]), min(self.n - 1, at * max(1, width // 4) + width // 2)
 
     @cached_property
     def uniform(self) -> float | None:
@@ -77,10 +92,12 @@ class Shape:
         It is in nats when the curve begins within a factor of three of log n, or ends within a quarter of it.
         """
         classes = self.curve.context.classes
-        if classes is None or classes < 2 or not self.n:
+        if classes is None or classes < 2 or not self.n or entropy(self.curve.context.loss) is False:
             return None
         level = math.log(classes)
-        firsts = [float(self.y[0]), self.start] + ([float(self.val.value[0])] if self.val is not None else [])
+        firsts = [float(self.y[0]), self.start]
+        if self.val is not None and self.by_epoch:
+            firsts.append(float(self.val.value[0]))
         near = any(level / 3 <= first <= 3 * level for first in firsts) or 0.8 * level <= self.end <= 1.25 * level
         return level if near else None
 
@@ -132,6 +149,19 @@ class Shape:
         half = len(self.val) // 2
         train = np.interp(self.val.step[half:], self.x, self.y)
         return series.jaggedness(self.val.value[half:]), series.jaggedness(train)
+
+
+def entropy(loss: str | None) -> bool | None:
+    """Tell whether a loss is the cross-entropy of one class among several, by its name; None where the name is not known.
+
+    The negative log-likelihood of a density (Gaussian, Poisson) is none, nor is the binary one of several labels.
+    """
+    if loss is None:
+        return None
+    name = loss.lower().replace("-", "_")
+    if any(word in name for word in ("gauss", "poisson", "multilabel")):
+        return False
+    return any(word in name for word in ("cross", "nll", "softmax", "log_loss", "logloss")) or name in {"ce", "bce"}
 
 
 def sureness(*margins: float) -> float:

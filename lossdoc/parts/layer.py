@@ -11,7 +11,22 @@ Shape = tuple[int, ...]  # of one sample: without the batch
 
 
 class ShapeError(Exception):
-    """A layer cannot take what comes in; the text says what would have been right."""
+    """A layer cannot take what comes in; the text says what would have been right.
+
+    `path` leads from the layer that was asked to the one inside it that is at fault, whose word and input are `word` and
+    `came`; without a path it is the one that was asked.
+    """
+
+    path: tuple[str | int, ...] = ()
+    word: str = ""
+    came: tuple[int, ...] = ()
+
+    def inside(self, word: str, came: "Shape", path: tuple[str | int, ...]) -> "ShapeError":
+        """Return the same, as it looks from the layer that holds the one at fault."""
+        if not self.path:
+            self.word, self.came = word, came
+        self.path = (*path, *self.path)
+        return self
 
 
 class Layer(Word):

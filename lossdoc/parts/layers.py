@@ -8,6 +8,7 @@ from pydantic import PlainValidator
 from lossdoc.parts.activations import ACTIVATIONS
 from lossdoc.parts.initializers import Initializer
 from lossdoc.parts.layer import Layer, OwnLayer, Shape, ShapeError
+from lossdoc.parts.sequences import SEQUENCES
 from lossdoc.word import Count, Index, Meant, Positive, Share, table
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def _count_or(word: str, least: int) -> PlainValidator:
 
 
 Units = Annotated[
-    int | Literal["classes"], _count_or("classes", 1), Meant("a whole number of 1 or more, or the word 'classes'")
+    Count | Literal["classes"], _count_or("classes", 1), Meant("a whole number of 1 or more, or the word 'classes'")
 ]
-Padding = Annotated[int | Literal["same"], _count_or("same", 0), Meant("a whole number of 0 or more, or the word 'same'")]
+Padding = Annotated[Index | Literal["same"], _count_or("same", 0), Meant("a whole number of 0 or more, or the word 'same'")]
 
 
 class Linear(Layer):
@@ -217,6 +218,27 @@ class LayerNorm(Layer):
         return {"layernorm": nn.LayerNorm(shape if len(shape) == 3 else shape[-1:], eps=self.epsilon)}
 
 
+class GroupNorm(Layer):
+    """Each sample by the mean and deviation of groups of its channels, whatever the batch (Wu and He 2018)."""
+
+    word: ClassVar[str] = "groupnorm"
+    shorthand: ClassVar[str | None] = "groups"
+    groups: Count
+    epsilon: Positive = 1e-5
+
+    def shape(self, shape: Shape, classes: int | None) -> Shape:  # noqa: ARG002 - see Layer
+        """Return the same shape."""
+        if not shape or shape[0] % self.groups:
+            raise ShapeError(f"a number of channels that {self.groups} groups divide")
+        return shape
+
+    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
+        """Return nn.GroupNorm."""
+        from torch import nn
+
+        return {"groupnorm": nn.GroupNorm(self.groups, shape[0], eps=self.epsilon)}
+
+
 class Dropout(Layer):
     """Drops units at random while training and scales the others up; off at test time (Srivastava et al. 2014)."""
 
@@ -232,29 +254,33 @@ class Dropout(Layer):
 
 
 class Embedding(Layer):
-    """A vector for each of `entries` whole numbers: a sequence of n becomes n x out."""
+    """A vector for each of `entries` whole numbers (`classes`: the vocabulary of a text): n of them become n x out."""
 
     word: ClassVar[str] = "embedding"
-    entries: Count
+    entries: Units
     out: Count
     padding: Index | None = None
     init: Initializer | None = None
 
-    def shape(self, shape: Shape, classes: int | None) -> Shape:  # noqa: ARG002 - see Layer
+    def shape(self, shape: Shape, classes: int | None) -> Shape:
         """Return (n, out)."""
         if len(shape) > 1:
             raise ShapeError("a sequence of whole numbers")
+        if self.entries == "classes" and classes is None:
+            raise ShapeError("data with classes; these have none, so write the number of entries instead of 'classes'")
         return (*shape, self.out)
 
     def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer
         """Return nn.Embedding."""
         from torch import nn
 
-        return {"embedding": nn.Embedding(self.entries, self.out, self.padding)}
+        entries = classes if self.entries == "classes" else self.entries
+        return {"embedding": nn.Embedding(int(entries or 0), self.out, self.padding)}
 
 
 LAYERS = {
-    **table(Linear, Conv, MaxPool, AvgPool, GlobalPool, Flatten, BatchNorm, LayerNorm, Dropout, Embedding),
+    **table(Linear, Conv, MaxPool, AvgPool, GlobalPool, Flatten, BatchNorm, LayerNorm, GroupNorm, Dropout, Embedding),
+    **SEQUENCES,
     **ACTIVATIONS,
     **table(OwnLayer),
 }

@@ -1,15 +1,18 @@
 """Loss functions: how far the outputs are from the targets, as one number."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from lossdoc.errors import UserError
-from lossdoc.word import Own, Positive, Share, Word, table
+from lossdoc.word import Meant, Own, Positive, Share, Word, table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lossdoc.subject import Takes
 
+Weights = Annotated[tuple[Positive, ...], Field(min_length=2, strict=False), Meant("a list of numbers above 0, one a class")]
 TINY = 1e-12  # keeps the logarithm of a probability of 0 in range: the loss is at most 27.6
 
 
@@ -23,6 +26,15 @@ class OwnLoss(LossWord, Own):
     """The user's own loss: a function f(outputs, targets), or a class whose objects are called like that."""
 
     word: ClassVar[str] = "call"
+
+
+class ModelLoss(LossWord):
+    """The loss that the model itself returns: as `.loss` or `["loss"]` of what it puts out, as its first item, or alone.
+
+    The model gets everything that a batch holds, by name, the targets too.
+    """
+
+    word: ClassVar[str] = "model"
 
 
 class BuiltinLoss(LossWord):
@@ -49,12 +61,13 @@ class BuiltinLoss(LossWord):
 class CrossEntropy(BuiltinLoss):
     """−log of the right class's probability. It applies the softmax itself: feed logits, or say `inputs: probabilities`.
 
-    Outputs are (B, n) or (B, T, n), targets class numbers (B,) or (B, T).
+    Outputs are (B, n) or (B, T, n), targets class numbers (B,) or (B, T). `weight` holds a number for each class.
     """
 
     word: ClassVar[str] = "cross_entropy"
     inputs: Literal["logits", "probabilities"] = "logits"
     label_smoothing: Share = 0.0
+    weight: Weights | None = None
 
     @property
     def takes(self) -> "Takes":
@@ -67,7 +80,29 @@ class CrossEntropy(BuiltinLoss):
 
         if self.inputs == "probabilities":
             outputs = outputs.clamp_min(TINY).log()  # the softmax inside leaves the logarithms of probabilities alone
-        return F.cross_entropy(*listed(outputs, targets), label_smoothing=self.label_smoothing, reduction="none")
+        outputs, targets = listed(outputs, targets)
+        return F.cross_entropy(
+            outputs, targets, self._weights(outputs), label_smoothing=self.label_smoothing, reduction="none"
+        )
+
+    def __call__(self, outputs: "Tensor", targets: "Tensor") -> "Tensor":
+        """Return the loss as a scalar; with weights the mean is the weighted one."""
+        loss = super().__call__(outputs, targets)
+        weights = self._weights(outputs)
+        return loss if weights is None or self.reduction == "sum" else loss / weights[targets.reshape(-1).long()].mean()
+
+    def _weights(self, outputs: "Tensor") -> "Tensor | None":
+        """Return the weight of each class (n,).
+
+        Raises:
+            UserError: when there is not one for each output.
+        """
+        if self.weight is None:
+            return None
+        if len(self.weight) != outputs.shape[-1]:
+            message = f"'weight' has {len(self.weight)} numbers, the model {outputs.shape[-1]} outputs; one each is meant"
+            raise UserError.of(message, kind="shape")
+        return outputs.new_tensor(self.weight)
 
 
 class Nll(BuiltinLoss):
@@ -209,4 +244,4 @@ def _shape(tensor: "Tensor") -> str:
     return "x".join(map(str, tensor.shape)) or "a single number"
 
 
-LOSSES = table(CrossEntropy, Bce, MulticlassHinge, Nll, Mse, L1Loss, Huber, OwnLoss)
+LOSSES = table(CrossEntropy, Bce, MulticlassHinge, Nll, Mse, L1Loss, Huber, ModelLoss, OwnLoss)

@@ -4,10 +4,13 @@
 Hyperparameters come in with every step, as floats or as tensors, so that one code trains one point or a thousand.
 """
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from lossdoc.word import NonNegative, Positive, Share, Word, table
+from pydantic import AfterValidator, Field
+
+from lossdoc.word import Block, Meant, NonNegative, Own, Positive, Share, Word, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,20 +21,60 @@ if TYPE_CHECKING:
     Moved = tuple[Tensor, Slots]  # a parameter and its slots
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as bad:
+        raise ValueError(str(bad)) from None
+    return text
+
+
+class ParameterGroup(Block):
+    """Other hyperparameters for the parameters whose names `match`, a regular expression found anywhere in the name."""
+
+    match: Annotated[str, AfterValidator(_expression), Meant("a regular expression, found in the parameters' names")]
+    lr: Positive | None = None
+    weight_decay: NonNegative | None = None
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The hyperparameters that it gives, by name."""
+        given = {"lr": self.lr, "weight_decay": self.weight_decay}
+        return {name: float(value) for name, value in given.items() if value is not None}
+
+
+Groups = Annotated[tuple[ParameterGroup, ...], Field(strict=False), Meant("a list of mappings with 'match'")]
+
+
 class OptimizerWord(Word):
-    """An optimizer; satisfies `lossdoc.subject.Optimizer`."""
+    """An optimizer."""
 
     kind: ClassVar[str] = "an optimizer"
-    shorthand: ClassVar[str | None] = "lr"
     whole: ClassVar[bool] = False  # whether every step takes the whole data
+
+
+class OwnOptimizer(OptimizerWord, Own):
+    """Another optimizer: a class of torch.optim's kind, which gets the parameters, or a function f(model) that makes one.
+
+    Its `args` are given by name, and the file changes its hyperparameters there: `optimizer.args.lr`.
+    """
+
+    word: ClassVar[str] = "call"
+
+
+class Optimizer(OptimizerWord):
+    """An optimizer of lossdoc's own; satisfies `lossdoc.subject.Optimizer`."""
+
+    shorthand: ClassVar[str | None] = "lr"
     memory: ClassVar[tuple[str, ...]] = ()  # the names of the slots, each beginning as zeros
     lr: Positive
     weight_decay: NonNegative = 0.0
+    groups: Groups = ()
 
     @property
     def hyper(self) -> Mapping[str, float]:
         """The hyperparameters by name."""
-        return {name: float(getattr(self, name)) for name in type(self).model_fields}
+        return {name: float(getattr(self, name)) for name in type(self).model_fields if name != "groups"}
 
     def slots(self, parameter: "Tensor") -> "Slots":
         """Return the state of one parameter before the first step."""
@@ -48,7 +91,7 @@ class OptimizerWord(Word):
         raise NotImplementedError
 
 
-class Sgd(OptimizerWord):
+class Sgd(Optimizer):
     """w ← w − lr·v with v ← momentum·v + g, on batches of `data.batch_size` samples."""
 
     word: ClassVar[str] = "sgd"
@@ -56,7 +99,7 @@ class Sgd(OptimizerWord):
     lr: Positive = 1e-2
     momentum: Share = 0.0
 
-    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see Optimizer
         """Return the parameter and its velocity after one step."""
         velocity = hyper["momentum"] * slots["velocity"] + gradient + hyper["weight_decay"] * parameter
         return parameter - hyper["lr"] * velocity, {"velocity": velocity}
@@ -85,7 +128,7 @@ class Nesterov(Sgd):
     word: ClassVar[str] = "nesterov"
     momentum: Positive = 0.9
 
-    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see Optimizer
         """Return the parameter and its velocity after one step."""
         gradient = gradient + hyper["weight_decay"] * parameter
         velocity = hyper["momentum"] * slots["velocity"] + gradient
@@ -98,14 +141,14 @@ class Nesterov(Sgd):
         return optim.SGD(parameters, nesterov=True, **_plain(hyper))
 
 
-class Gd(OptimizerWord):
+class Gd(Optimizer):
     """w ← w − lr·g with the gradient over the whole data: one step an epoch, whatever `data.batch_size` says."""
 
     word: ClassVar[str] = "gd"
     whole: ClassVar[bool] = True
     lr: Positive = 1e-1
 
-    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see Optimizer
         """Return the parameter after one step."""
         return parameter - hyper["lr"] * (gradient + hyper["weight_decay"] * parameter), slots
 
@@ -116,7 +159,7 @@ class Gd(OptimizerWord):
         return optim.SGD(parameters, **_plain(hyper))
 
 
-class Adagrad(OptimizerWord):
+class Adagrad(Optimizer):
     """w ← w − lr·g / (√G + eps) with G the sum of all g²: it only grows, so learning can stop (Duchi et al. 2011)."""
 
     word: ClassVar[str] = "adagrad"
@@ -124,7 +167,7 @@ class Adagrad(OptimizerWord):
     lr: Positive = 1e-2
     eps: Positive = 1e-10
 
-    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see Optimizer
         """Return the parameter and its sum of squares after one step."""
         gradient = gradient + hyper["weight_decay"] * parameter
         squares = slots["squares"] + gradient**2
@@ -137,7 +180,7 @@ class Adagrad(OptimizerWord):
         return optim.Adagrad(parameters, **_plain(hyper))
 
 
-class RmsProp(OptimizerWord):
+class RmsProp(Optimizer):
     """w ← w − lr·g / (√G + eps) with G ← alpha·G + (1 − alpha)·g² (Tieleman and Hinton 2012).
 
     As in torch, eps stands outside the root; the notes write lr / √(G + eps). For G far above eps both are the same.
@@ -149,7 +192,7 @@ class RmsProp(OptimizerWord):
     alpha: Share = 0.99
     eps: Positive = 1e-8
 
-    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see OptimizerWord
+    def update(self, parameter: "Tensor", gradient: "Tensor", slots: "Slots", hyper: "Hyper", taken: int) -> "Moved":  # noqa: ARG002 - see Optimizer
         """Return the parameter and its mean of squares after one step."""
         gradient = gradient + hyper["weight_decay"] * parameter
         squares = hyper["alpha"] * slots["squares"] + (1 - hyper["alpha"]) * gradient**2
@@ -162,7 +205,7 @@ class RmsProp(OptimizerWord):
         return optim.RMSprop(parameters, **_plain(hyper))
 
 
-class Adam(OptimizerWord):
+class Adam(Optimizer):
     """Direction by momentum, size by RMSprop, both corrected for their beginning at 0 (Kingma and Ba 2014)."""
 
     word: ClassVar[str] = "adam"
@@ -217,4 +260,5 @@ def _betas(hyper: Mapping[str, float]) -> dict[str, Any]:
     return {**others, "betas": (hyper["beta1"], hyper["beta2"])}
 
 
-OPTIMIZERS = table(Gd, Sgd, Momentum, Nesterov, Adagrad, RmsProp, Adam, AdamW)
+BUILTIN = table(Gd, Sgd, Momentum, Nesterov, Adagrad, RmsProp, Adam, AdamW)
+OPTIMIZERS = {**BUILTIN, **table(OwnOptimizer)}

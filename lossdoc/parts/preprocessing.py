@@ -1,11 +1,12 @@
 """Preprocessing of inputs: fitted on the training split only, then applied to every split with the same numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from lossdoc.word import Meant, Number, Positive, Word, table
+from lossdoc.word import Index, Meant, Number, Positive, Word, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,12 +33,46 @@ class Affine:
         return ((inputs - self.shift) / self.scale).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Clipped:
+    """min(max(x, low), high)."""
+
+    low: float | None
+    high: float | None
+
+    def __call__(self, inputs: "Inputs") -> "Inputs":
+        """Return the inputs (n, ...) within the bounds, float32."""
+        import numpy as np
+
+        return np.clip(inputs, self.low, self.high).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Categories:
+    """A 0 or 1 for each value that a feature had in the training data, in its place; a value not seen there is all 0."""
+
+    values: "Mapping[int, Inputs]"
+
+    def __call__(self, inputs: "Inputs") -> "Inputs":
+        """Return the inputs (n, d) as (n, d + values - features), float32."""
+        import numpy as np
+
+        columns = [
+            inputs[:, [place]] == self.values[place] if place in self.values else inputs[:, [place]]
+            for place in range(inputs.shape[1])
+        ]
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+Fitted = Affine | Clipped | Categories
+
+
 class Preprocessing(Word):
     """A step of preprocessing."""
 
     kind: ClassVar[str] = "a step of preprocessing"
 
-    def fit(self, inputs: "Inputs") -> Affine:
+    def fit(self, inputs: "Inputs") -> Fitted:
         """Return the step with its numbers taken from the training inputs (n, ...).
 
         Raises:
@@ -103,6 +138,48 @@ class Statistics(Preprocessing):
         return Affine(_along(self.mean, inputs, "mean"), _along(self.std, inputs, "std"))
 
 
+class Clip(Preprocessing):
+    """Brings what lies outside [low, high] to the nearer end: outliers go no further."""
+
+    word: ClassVar[str] = "clip"
+    low: Number | None = None
+    high: Number | None = None
+
+    def fit(self, inputs: "Inputs") -> Clipped:  # noqa: ARG002 - see Preprocessing
+        """Need nothing of the inputs.
+
+        Raises:
+            ValueError: when there is no bound, or the lower one is not below the upper one.
+        """
+        if self.low is None and self.high is None:
+            raise ValueError("'clip' has no bound; 'low', 'high' or both are meant")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"'clip' goes from {self.low:g} to {self.high:g}; the lower end comes first")
+        return Clipped(self.low, self.high)
+
+
+class OneHot(Preprocessing):
+    """A column of 0 and 1 for each value of some features, which are given by their places, counted from 0."""
+
+    word: ClassVar[str] = "one_hot"
+    shorthand: ClassVar[str | None] = "features"
+    features: Annotated[tuple[Index, ...], Field(min_length=1, strict=False), Meant("a list of places, counted from 0")]
+
+    def fit(self, inputs: "Inputs") -> Categories:
+        """Take the values of the training inputs (n, d).
+
+        Raises:
+            ValueError: when the inputs are no vectors, or have no such feature.
+        """
+        import numpy as np
+
+        if inputs.ndim != 2:
+            raise ValueError(f"'one_hot' takes vectors, the inputs have {inputs.ndim - 1} dimensions")
+        if max(self.features) >= inputs.shape[1]:
+            raise ValueError(f"'one_hot' names feature {max(self.features)}, the inputs have 0 to {inputs.shape[1] - 1}")
+        return Categories({place: np.unique(inputs[:, place]) for place in self.features})
+
+
 def _axes(inputs: "Inputs", per: Per) -> tuple[int, ...]:
     """Return the axes over which is averaged; axis 1 holds channels, or the features of flat samples."""
     keep = {"feature": range(1, inputs.ndim), "channel": range(1, min(2, inputs.ndim)), "all": range(0)}[per]
@@ -118,4 +195,4 @@ def _along(numbers: tuple[float, ...], inputs: "Inputs", name: str) -> "Inputs":
     return np.asarray(numbers).reshape(-1, *[1] * (inputs.ndim - 2))
 
 
-PREPROCESSING = table(Scale, Standardize, Center, Statistics)
+PREPROCESSING = table(Scale, Standardize, Center, Statistics, Clip, OneHot)

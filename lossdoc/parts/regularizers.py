@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 class Regularization(Block):
     """`l1: c` adds c·sum |w| to the loss, `l2: c` adds c/2·sum w², `call` what the user's f(model) returns.
 
-    Weights are the parameters of two and more dimensions; `include_bias: true` takes every parameter.
+    Weights are the parameters of two and more dimensions; `include_bias: true` takes every parameter. `disable` says how
+    regularization inside the model's or the loss's own code is set to 0: values by their path in this file, as in
+    `disable: {model.args.drop_path: 0}`. Dropout, label smoothing and weight decay are found without it.
     """
 
     l1: NonNegative = 0.0
@@ -23,6 +25,7 @@ class Regularization(Block):
     include_bias: bool = False
     call: Reference | None = None
     args: Annotated[dict[str, Any], Meant("a mapping of arguments by name")] = Field(default_factory=dict)
+    disable: Annotated[dict[str, Any], Meant("a mapping of values by their path")] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from typing import ClassVar, Literal
 
-from lossdoc.word import Count, NonNegative, Own, Positive, Word, table
+from lossdoc.word import Count, NonNegative, Own, Positive, Share, Word, table
 
 
 class ScheduleWord(Word):
@@ -89,6 +89,26 @@ class Warmup(Schedule):
         return self.then(step - self.steps, total - self.steps)
 
 
+class OneCycle(Schedule):
+    """Up to the rate over the share `rise` of the training, then down to almost 0, half a cosine each (Smith 2018).
+
+    It begins at the rate divided by `start` and ends at that divided by `end`, as torch's OneCycleLR does.
+    """
+
+    word: ClassVar[str] = "one_cycle"
+    shorthand: ClassVar[str | None] = "rise"
+    rise: Share = 0.3
+    start: Positive = 25.0
+    end: Positive = 1e4
+
+    def __call__(self, step: int, total: int) -> float:
+        """Return 1 / start at the first step, 1 after the rise, 1 / (start·end) at the last."""
+        top, last = self.rise * total - 1, max(total - 1, 1)
+        if step < top:
+            return _half_cosine(1 / self.start, 1.0, step / top)
+        return _half_cosine(1.0, 1 / (self.start * self.end), min((step - top) / max(last - top, 1e-9), 1.0))
+
+
 class Cyclic(Schedule):
     """Up to `peak` times the rate and back within 2·`half` steps: the sudden rise gets out of saddle points (Smith 2015).
 
@@ -109,9 +129,13 @@ class Cyclic(Schedule):
         return 1 + (self.peak - 1) * rise * damping
 
 
+def _half_cosine(first: float, last: float, share: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
 def _share(step: int, total: int) -> float:
     """Return how much of the training is over, 0 to 1."""
     return min(step / max(total, 1), 1.0)
 
 
-SCHEDULES = table(Constant, Step, Cosine, Exponential, Warmup, Cyclic, OwnSchedule)
+SCHEDULES = table(Constant, Step, Cosine, Exponential, Warmup, OneCycle, Cyclic, OwnSchedule)

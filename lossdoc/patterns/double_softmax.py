@@ -9,7 +9,8 @@ from functools import partial
 from lossdoc.curve import Curve, Runs
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import Shape, shape, sureness
+from lossdoc.features.shape import entropy, shape, sureness
+from lossdoc.features.softmax import guessed_classes, twice
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import double_softmax as applied_twice
@@ -77,40 +78,24 @@ def double_softmax(
     """
     curves = matter.curves if isinstance(matter, Runs) else (matter,)
     shapes = [shape(curve) for curve in curves if len(curve.train.finite)]
-    known = curves[0].context.classes is not None
-    classes = _classes(shapes)
-    if classes is None:
+    told, loss = curves[0].context.classes, curves[0].context.loss
+    if entropy(loss) is False or (loss is not None and ("binary" in loss or "bce" in loss)):
+        raise NotApplicable(f"the loss is {loss}, not the cross-entropy of a softmax")
+    classes = told or guessed_classes(max((float(s.y[0]) for s in shapes), default=0.0))
+    if classes is None or classes < 2 or not shapes:
         raise NotApplicable("the number of classes is not known, and the first loss does not tell it")
-    floor = math.log(math.e + classes - 1) - 1
-    reach = min(classes_lost / classes, way * (math.log(classes) - floor)) * (1 if known else blind)
+    floor = twice(classes)
+    reach = min(classes_lost / classes, way * (math.log(classes) - floor)) * (1 if told else blind)
     inside = all(s.y.min() >= floor - below and series.quantile(s.y, 0.999) <= floor + 1 for s in shapes)
-    above = min(_last(s) - floor for s in shapes)
+    # the mean, not the median: each class that is never learned costs in proportion
+    above = min(float(s.y[-max(3, s.n // 10) :].mean()) for s in shapes) - floor
     if not inside or above >= reach or all(series.late_share(s.smooth, 0.25) >= late for s in shapes):
         return None
-    facts = {"floor": floor, "above_floor": above, "classes": float(classes)}
-    guess = "" if known else f" (the first loss is that of {classes} classes)"
+    guess = "" if told else f" (the first loss is that of {classes} classes)"
     summary = (
         f"the loss stops at {floor + above:.4g}, and softmax applied twice to {classes} classes ends at {floor:.4f}{guess}"
     )
-    sure = sureness(reach / max(above, 1e-9)) - (0.0 if known else 0.1)
+    facts = {"floor": floor, "above_floor": above, "classes": float(classes)}
+    sure = sureness(reach / max(above, 1e-9)) - (0.0 if told else 0.1)
     s = shapes[0]
     return Evidence(summary, facts, (float(s.x[s.n // 2]), float(s.x[-1])), sure)
-
-
-def _last(s: Shape) -> float:
-    """Return the mean of the last tenth: the mean, as classes that are never learned cost in proportion."""
-    return float(s.y[-max(3, s.n // 10) :].mean())
-
-
-def _classes(shapes: list[Shape]) -> int | None:
-    """Return the number of classes: as told, or the only one that the first loss allows."""
-    if not shapes:
-        return None
-    told = shapes[0].curve.context.classes
-    if told is not None:
-        return told if told > 1 else None
-    first = max(float(s.y[0]) for s in shapes)
-    if not 1 < first < 3:  # between three classes and twenty: the floors of more lie closer together than the reach
-        return None
-    fits = [n for n in range(3, 21) if 0.98 * first < math.log(n) < 1.04 * first]
-    return fits[0] if len(fits) == 1 else None

@@ -8,7 +8,7 @@ from functools import partial
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.shape import entropy, shape, sureness
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import batch_of_one, healthy, slow, wrong_first_loss
@@ -57,6 +57,8 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
     classes = curve.context.classes
     if classes is None or classes < 2:
         raise NotApplicable("the number of classes is not known")
+    if entropy(curve.context.loss) is False:
+        raise NotApplicable(f"the loss is {curve.context.loss}: a uniform guess has no fixed loss")
     if s.by_epoch or s.x[0] > 1:
         raise NotApplicable("the log does not begin with the first step")
     level, first = math.log(classes), float(s.y[0])
@@ -66,10 +68,7 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
     if ratio <= factor or abs(first - level) <= sigmas * noise:
         return None
     # a loss summed over the batch begins far above log n too, and is no fault: only a known unit makes it a warning
-    per_sample = curve.context.loss is not None and any(
-        word in curve.context.loss.lower() for word in ("cross", "nll", "ce")
-    )
-    severity = Severity.WARNING if per_sample else Severity.NOTE
+    severity = Severity.WARNING if entropy(curve.context.loss) else Severity.NOTE
     facts = {"measured": first, "expected": level, "noise": noise}
     summary = f"the first loss is {first:.4g}, a uniform guess over {classes} classes has {level:.4g}"
     return Evidence(summary, facts, (float(s.x[0]), float(s.x[0])), min(0.8, sureness(ratio / factor)), severity)

@@ -31,6 +31,7 @@ def overfitting(
     turn_gap: float = 0.3,
     sigmas: float = 5.0,
     rough_sigmas: float = 10.0,
+    left: float = 0.5,
 ) -> Evidence | None:
     """The training loss goes on falling while validation stays behind or turns up.
 
@@ -59,7 +60,8 @@ def overfitting(
         that includes a penalty hides a gap.
 
     Decided by:
-        Gap: at the end validation exceeds training by more than `of_range` of its own range, `gap` of its own height, and
+        Training must have less than `left` of its first loss left. Gap: at the end validation exceeds training by more
+        than `of_range` of its own range, or of all that was learned where that is more, `gap` of its own height, and
         `sigmas` of its noise. Turn: it rose from its minimum by more than `turn` of its range and `sigmas`, with tau
         above 0.5 since, and exceeds training by `turn_gap` of its height. Where validation is rough (see
         noisy-validation), by `rough_sigmas`.
@@ -72,9 +74,12 @@ def overfitting(
     if s.val is None:
         raise NotApplicable("no validation loss, or fewer than five of it")
     value, sigma = s.val.value, series.noise(s.val.value)
-    spread = max(float(np.ptp(value)), 1e-300)
+    # a first epoch may do most of the descent: then validation's own range says little, and what was learned stands for it
+    spread = max(float(np.ptp(value)), s.learned)
     excess, low = s.val_end - s.end, int(value.argmin())
     rise = s.val_end - float(value[low])
+    if s.left > left:
+        return None  # what has not learned the training data has not learned it by heart
     if not (s.end >= 0 and s.val_end > 0 and np.isfinite(spread)):  # ratios mean nothing for losses that can be negative
         return None
     stays = min(excess / spread / of_range, excess / s.val_end / gap, excess / (sigmas * sigma + 1e-300))

@@ -31,6 +31,7 @@ PART = 20_000  # losses folded of a log too long to fold as a whole
         "slow-start",
         "slow-learning",
         "initial-loss-off",
+        "noisy-validation",
     ),
 )
 def periodic(

@@ -23,7 +23,13 @@ from lossdoc.synthetic import batch_of_one, healthy, healthy_epochs, spiky
     mutes=("slow-start",),
 )
 def spikes(
-    curve: Curve, *, learned: float = 0.1, lone: float = 0.5, log_tail: float = 2.5, crowd: float = 0.05
+    curve: Curve,
+    *,
+    learned: float = 0.1,
+    lone: float = 0.5,
+    log_tail: float = 2.5,
+    crowd: float = 0.05,
+    widest: float = 1.466,
 ) -> Evidence | None:
     """Single losses stand far above their neighbors, before and after.
 
@@ -52,8 +58,9 @@ def spikes(
         A loss stands above the median of its neighbors before *and* after by more than twelve means of an exponential
         tail (four times the residuals' 95th percentile, taken in each third of the run), and by more than `learned` of
         what was learned; at least one of them does so in the logarithm too, by `log_tail` times the 95th percentile (4.1
-        sigma, 2e-5 a point, of log-normal noise). Two such places, or one that exceeds `lone` of what was learned; more
-        than `crowd` of all points are no spikes but noise.
+        sigma, 2e-5 a point, of log-normal noise). Where that percentile is `widest` (log 3.00/0.693, an exponential's over
+        its median) or more, each loss is a single sample's, and nothing stands out of that. Two such places, or one that
+        exceeds `lone` of what was learned; more than `crowd` of all points are no spikes but noise.
 
     Sources:
         - Chowdhery et al., PaLM, 2022, section 5.1 (loss spikes and bad batches)
@@ -67,7 +74,7 @@ def spikes(
         [np.full(len(part), max(series.tail_bound(part), 3 * s.noise)) for part in np.array_split(s.residual, 3)]
     )
     at = np.flatnonzero((height > bound) & (height > learned * s.learned))
-    far = _far_in_log(s, log_tail)[at]
+    far = _far_in_log(s, log_tail, widest)[at]
     if not far.any():
         return None
     # points nearer than this belong to one spike that takes a while to come back
@@ -83,9 +90,11 @@ def spikes(
     return Evidence(summary, facts, (float(s.x[at[0]]), float(s.x[at[-1]])), sure)
 
 
-def _far_in_log(s: Shape, times: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Tell where the logarithm stands out too; everywhere, for losses that are not all positive."""
-    if not (s.top.min() > 0 and s.middle.min() > 0):
+def _far_in_log(s: Shape, times: float, widest: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Tell where the logarithm stands out too: everywhere for losses that can be negative, nowhere in noise too wide."""
+    if s.top.min() < 0 or not s.middle.max() > 0:
         return np.ones(s.n, np.bool_)
-    ratio = np.log(s.top) - np.log(s.middle)
-    return ratio > times * series.quantile(ratio, 0.95)
+    least = s.middle[s.middle > 0].min()
+    ratio = np.log(np.maximum(s.top, least) / np.maximum(s.middle, least))
+    usual = series.quantile(ratio, 0.95)
+    return np.asarray((ratio > times * usual) & (usual < widest))

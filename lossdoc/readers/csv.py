@@ -5,19 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from lossdoc.columns.naming import is_loss
 from lossdoc.curve import Column, Table
 from lossdoc.errors import UserError
-from lossdoc.reader import HEAD, Reader
+from lossdoc.reader import HEAD, SURE, Reader
 from lossdoc.readers._decimals import decimals
+from lossdoc.readers._text import utf8
 
 DELIMITERS = "\t;|,"  # a comma comes last: it may be the decimal sign in a table with another delimiter
 BLANK = frozenset(("", "-", "na", "n/a", "none", "null", "no log"))  # words for "not logged"
-BINARY = bytes(code for code in range(32) if code not in (9, 10, 12, 13, 27))  # what no text holds
+CATBOOST = {"learn_error.tsv": "learn ", "test_error.tsv": "test "}  # the names of its files are fixed, and what they hold
+SUMMED = "'train/loss' and 'val/loss' are the sums of their parts, which YOLO weighs alike on both sides"
 LOOK = 50  # lines looked at to find the delimiter
 
 
@@ -33,7 +37,7 @@ class Layout:
 
 def sniff(head: bytes) -> float:
     """Tell how surely these first bytes are a table: all of one width, a number somewhere, and text throughout."""
-    text = _utf8(head)
+    text = utf8(head)
     if text is None:
         return 0.0
     lines = text.decode("utf-8", errors="replace").split("\n")
@@ -45,13 +49,22 @@ def sniff(head: bytes) -> float:
     if delimiter is None:
         lone = [_is_number(line) for line in rows[1:]]
         return 0.3 if lone and all(lone) else 0.0
-    numbers = any(_is_number(cell) for row in rows[1:] for cell in _cells(row, delimiter))
+    body = [cell for row in rows[1:11] for cell in _cells(row, delimiter)]
+    numbers = sum(map(_is_number, body))
+    if _plain_header(rows[0], delimiter) and 2 * numbers > len(body):
+        return SURE
     return 0.6 if numbers or len(rows) == 1 else 0.0
+
+
+def _plain_header(line: str, delimiter: str) -> bool:
+    """Tell whether a line can only be the header of a table of one's own: it names a loss, and no runs."""
+    names = _cells(line, delimiter)
+    return delimiter != "|" and any(map(is_loss, names)) and not any(" - " in name for name in names)
 
 
 def read(data: bytes, source: str) -> list[Table]:
     """Read a table; cells that are neither blank nor a number are counted, and told in the notes with the first of them."""
-    text = _utf8(data)
+    text = utf8(data)
     if text is None:
         raise UserError.of("is no text but binary data", kind="unknown-format", file=source)
     layout = _layout(text, source)
@@ -63,22 +76,22 @@ def read(data: bytes, source: str) -> list[Table]:
     if not columns or not len(columns[0].values):
         raise UserError.of("holds a header and not one row below it", kind="no-rows", file=source)
     names, more = _distinct(layout.names)
-    return [Table(source, dict(zip(names, columns, strict=True)), (*notes, *more))]
+    side = CATBOOST.get(Path(source).name, "")
+    named = {side + name if name != "iter" else name: column for name, column in zip(names, columns, strict=True)}
+    totals = _totals(named)
+    return [Table(source, {**named, **totals}, (*notes, *more, *([SUMMED] if totals else [])))]
 
 
-def _utf8(data: bytes) -> bytes | None:
-    """Return the bytes as UTF-8 with bare LF line ends, None where they are no text."""
-    head = data[:HEAD]
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        data = data[: len(data) // 2 * 2].decode("utf-16", errors="replace").encode()
-    elif b"\0" in head and not head[1::2].strip(b"\0"):  # UTF-16 without its mark: every second byte of ASCII is 0
-        data = data[: len(data) // 2 * 2].decode("utf-16-le", errors="replace").encode()
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    if len(data[:HEAD].translate(None, BINARY)) != len(data[:HEAD]):
-        return None
-    if b"\r" in data:  # CR CR LF comes from a Windows text file written in text mode; a lone CR is an old line end
-        data = data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return data
+def _totals(columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Return the sums of the parts of the loss that YOLO writes without their total: train/box_loss, train/cls_loss, ..."""
+    totals = {}
+    for side in ("train", "val"):
+        parts = [column for name, column in columns.items() if name.startswith(f"{side}/") and name.endswith("_loss")]
+        if f"{side}/box_loss" in columns and f"{side}/loss" not in columns and len(parts) > 1:
+            logged = np.logical_or.reduce([part.logged for part in parts])
+            values = np.sum([np.where(part.logged, part.values, 0.0) for part in parts], axis=0)
+            totals[f"{side}/loss"] = Column(np.where(logged, values, np.nan), logged)
+    return totals
 
 
 def _content(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -248,4 +261,11 @@ def _many(count: int, one: str, more: str) -> str:
     return f"{count} {one if count == 1 else more}"
 
 
-reader = Reader((".csv", ".tsv", ".txt"), sniff, read)
+def _together(path: Path) -> list[Path]:
+    """Return CatBoost's two files, of which each holds one side; any other table stands alone."""
+    if path.name not in CATBOOST:
+        return [path]
+    return [each for name in CATBOOST if (each := path.with_name(name)).is_file()]
+
+
+reader = Reader((".csv", ".tsv", ".txt"), sniff, read, _together)

@@ -2,6 +2,7 @@
 
 from lossdoc.spec.loading import load, loads
 from lossdoc.spec.models import Range, Spec
-from lossdoc.spec.template import template
+from lossdoc.spec.schema import schema
+from lossdoc.spec.template import TEMPLATES, template
 
-__all__ = ["Range", "Spec", "load", "loads", "template"]
+__all__ = ["TEMPLATES", "Range", "Spec", "load", "loads", "schema", "template"]

@@ -22,9 +22,12 @@ def faults(spec: Spec, document: Document) -> Iterator[Problem]:
         yield from _range(given, ("sweep", "parameters", path), document)
 
 
-def layer_fault(document: Document, place: int, word: str, shape: Shape, meant: object) -> Problem:
-    """Make the problem of a layer that cannot take what comes in."""
-    return document.problem(("model", "layers", place), f"{word} gets {spoken(shape)}; {meant} is meant", "shape")
+def layer_fault(document: Document, place: int, word: str, shape: Shape, meant: ShapeError) -> Problem:
+    """Make the problem of a layer that cannot take what comes in; it stands at the layer itself, however deep."""
+    if meant.path:
+        word, shape = meant.word, meant.came
+    path = ("model", "layers", place, *meant.path)
+    return document.problem(path, f"{word} gets {spoken(shape)}; {meant} is meant", "shape")
 
 
 def output_fault(document: Document, layers: int, loss: str, shape: Shape, meant: str) -> Problem:
@@ -65,7 +68,7 @@ def _loss(spec: Spec, document: Document) -> Iterator[Problem]:
     if not isinstance(loss, BuiltinLoss) or goal is None:
         return
     at: Path = ("loss",)
-    if loss.goal == "numbers" and goal == "classification":
+    if loss.goal == "numbers" and goal != "regression":
         meant = "cross_entropy, nll, multiclass_hinge (or bce for two classes)"
         yield document.problem(at, f"'{loss.word}' compares numbers, but the targets are classes; {meant} is meant", "loss")
     if loss.goal != "numbers" and goal == "regression":
@@ -101,6 +104,9 @@ def _others(spec: Spec, document: Document) -> Iterator[Problem]:
     if spec.data.split.stratify and spec.data.source.goal == "regression":
         message = "the targets are numbers; only classes can be split in proportion"
         yield document.problem(("data", "split", "stratify"), message, "data")
+    if spec.data.preprocess and spec.data.source.goal == "language":
+        message = "a text is whole numbers, which only name characters; there is nothing to scale"
+        yield document.problem(("data", "preprocess"), message, "data", key=True)
     if {"epochs", "steps"} <= spec.sweep.model_fields_set and spec.sweep.steps is not None:
         yield document.problem(("sweep", "steps"), "got both 'epochs' and 'steps'; one of them is meant", "sweep", key=True)
     if isinstance(spec.schedule, Warmup) and isinstance(spec.schedule.then, OwnSchedule):

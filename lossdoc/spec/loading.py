@@ -81,15 +81,16 @@ def _resolved(document: Document, problems: list[Problem], *, sweep: bool = True
 
 
 def _astray(document: Document) -> list[Problem]:
-    """Return the paths of the sweep that lead nowhere."""
-    data = document.data.get("sweep")
-    parameters = data.get("parameters") if isinstance(data, dict) else None
+    """Return the paths of the sweep, and of what is to be disabled, that lead nowhere."""
     problems = []
-    for path in parameters if isinstance(parameters, dict) else ():
-        try:
-            assign(document.copy(), Spec, path, None, "")
-        except PathError as bad:
-            problems.append(document.problem(("sweep", "parameters", path), str(bad), "unknown-path", key=True))
+    for block, key in (("sweep", "parameters"), ("regularization", "disable")):
+        data = document.data.get(block)
+        paths = data.get(key) if isinstance(data, dict) else None
+        for path in paths if isinstance(paths, dict) else ():
+            try:
+                assign(document.copy(), Spec, path, None, "")
+            except PathError as bad:
+                problems.append(document.problem((block, key, path), str(bad), "unknown-path", key=True))
     return problems
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PlainValidator, PrivateAttr
 
 from lossdoc.datasets import Source
 from lossdoc.errors import Problem
@@ -30,6 +30,33 @@ class Split(Block):
     seed: Index = 0
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, tuple | list) and all(isinstance(each, str) and each for each in names):
+        return tuple(names)
+    raise ValueError
+
+
+Keys = Annotated[
+    tuple[str, ...],
+    PlainValidator(_names),
+    Meant("a key, or a list of keys"),
+    Field(json_schema_extra={"type": ["string", "array"]}),
+]
+
+
+class BatchKeys(Block):
+    """Which keys of a batch that is a mapping are inputs and targets; several inputs are given to the model by name."""
+
+    x: Annotated[
+        tuple[str, ...],
+        PlainValidator(_names),
+        Meant("a key, or a list of keys"),
+        Field(json_schema_extra={"type": ["string", "array"]}),
+    ] = ()
+    y: Text | None = None
+
+
 class DataBlock(Block):
     """Where the data come from, and how they are split, prepared and put into batches."""
 
@@ -40,6 +67,7 @@ class DataBlock(Block):
     drop_last: bool = False
     split: Split = Split.model_construct()
     preprocess: tuple[Preprocessing, ...] = ()
+    batch: BatchKeys | None = None
     classes: Annotated[int | None, Field(ge=2), Meant("a whole number of 2 or more")] = None
 
 

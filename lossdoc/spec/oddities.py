@@ -23,7 +23,7 @@ def _odd(spec: Spec) -> Iterator[tuple[Path, str, str]]:
     yield from _last_layer(spec.model.layers or (), spec.loss)
     if not spec.data.shuffle:
         yield ("data", "shuffle"), "the training data keep the order of the file in every epoch", "unshuffled-data"
-    if spec.optimizer.weight_decay and spec.regularization.l2:
+    if getattr(spec.optimizer, "weight_decay", 0) and spec.regularization.l2:
         yield ("regularization", "l2"), "the weights are decayed twice: by l2 and by the optimizer's weight_decay", "twice"
     if isinstance(spec.loss, BuiltinLoss) and spec.loss.reduction == "sum":
         yield ("loss",), "summed over the batch, the loss and its gradient grow with the batch size", "summed-loss"

@@ -124,7 +124,7 @@ def _astray(kind: type[Word], name: str, head: str, fields: Iterable[str]) -> st
 def _in_plain(data: Any, parts: Parts, value: Any) -> tuple[Any, Path]:
     """Go through plain data: the arguments of own code, lists of numbers."""
     if not parts:
-        return value, ()
+        return float(value) if isinstance(value, Number) else value, ()
     if isinstance(data, list):
         key, rest = _item(data, parts)
         changed, at = _in_plain(data[key], rest, value)

@@ -36,13 +36,13 @@ def numbers(split: Split = "train") -> tuple[Tensor, Tensor]:
 
 
 def yes_no(split: Split = "train") -> tuple[Tensor, Tensor]:
-    """Return inputs (N, 8) and targets (N,) of 0.0 and 1.0."""
+    """Return inputs (N, 8) and targets (N,) of 0 and 1, whole numbers as a file of labels has them."""
     inputs, labels = blobs(split)
-    return inputs, (labels % 2).float()
+    return inputs, labels % 2
 
 
-def fed(source: Source, *, shuffle: bool = True) -> Callable[[Split, int], Iterable[Batch]]:
-    """Return batches of 32 of what `source` makes for a split, in a new order in each epoch of the training split."""
+def fed(source: Source, *, shuffle: bool = True, batch: int = BATCH) -> Callable[[Split, int], Iterable[Batch]]:
+    """Return batches of what `source` makes for a split, in a new order in each epoch of the training split."""
 
     def batches(split: Split, epoch: int) -> Iterable[Batch]:
         import torch
@@ -51,7 +51,7 @@ def fed(source: Source, *, shuffle: bool = True) -> Callable[[Split, int], Itera
         order = torch.arange(len(inputs))
         if shuffle and split == "train":
             order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(100 + epoch))
-        for at in torch.split(order, BATCH):
+        for at in torch.split(order, batch):
             yield Batch(inputs[at], targets[at])
 
     return batches
@@ -70,6 +70,34 @@ def partly_leaked(split: Split) -> tuple[Tensor, Tensor]:
     if split == "validation":
         inputs[:16], labels[:16] = blobs("train")[0][:16], blobs("train")[1][:16]
     return inputs, labels
+
+
+def one_left_over(split: Split) -> tuple[Tensor, Tensor]:
+    """Return so many blobs that the last batch is one of them."""
+    inputs, labels = blobs(split)
+    return inputs[: SAMPLES - BATCH + 1], labels[: SAMPLES - BATCH + 1]
+
+
+def in_dollars(split: Split) -> tuple[Tensor, Tensor]:
+    """Return targets as they come, 200,000 ± 125,000."""
+    inputs, targets = numbers(split)
+    return inputs, 200_000 + 125_000 * targets
+
+
+def in_years(split: Split) -> tuple[Tensor, Tensor]:
+    """Return targets some way from 0: 50 ± 10."""
+    inputs, targets = numbers(split)
+    return inputs, 50 + 10 * targets
+
+
+def doubled_then_split(split: Split) -> tuple[Tensor, Tensor]:
+    """Return a part of blobs that were all there twice before they were split at random."""
+    import torch
+
+    inputs, labels = (torch.cat([both, both]) for both in blobs("train"))
+    order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(5))
+    part = order[: len(order) // 2] if split == "train" else order[len(order) // 2 :]
+    return inputs[part], labels[part]
 
 
 def with_nan(values: Tensor) -> Tensor:

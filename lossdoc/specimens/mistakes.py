@@ -128,6 +128,30 @@ def headless_step(model: Any, batch: Any, _optimizer: Any) -> Any:
     return loss.item()
 
 
+def summed_step(model: Any, batch: Any, optimizer: Any) -> Any:
+    """Train one step on a loss that is summed over the samples."""
+    return _stepped(summed_entropy, model, batch, optimizer)
+
+
+def twice_softened_step(model: Any, batch: Any, optimizer: Any) -> Any:
+    """Train one step on a cross-entropy of probabilities."""
+    return _stepped(twice_softened, model, batch, optimizer)
+
+
+def raw_likelihood_step(model: Any, batch: Any, optimizer: Any) -> Any:
+    """Train one step on a likelihood of logits, not of log-probabilities."""
+    return _stepped(raw_likelihood, model, batch, optimizer)
+
+
+def _stepped(loss_of: Callable[[Any, Any], Any], model: Any, batch: Any, optimizer: Any) -> Any:
+    inputs, targets = batch
+    optimizer.zero_grad()
+    loss: Any = loss_of(model(inputs), targets)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 def entropy(outputs: Any, targets: Any) -> Any:
     """Return the cross-entropy, as it should be."""
     from torch.nn.functional import cross_entropy
@@ -140,6 +164,20 @@ def summed_entropy(outputs: Any, targets: Any) -> Any:
     from torch.nn.functional import cross_entropy
 
     return cross_entropy(outputs, targets, reduction="sum")
+
+
+def twice_softened(outputs: Any, targets: Any) -> Any:
+    """Return a cross-entropy of probabilities, which it takes for logits."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(outputs.softmax(-1), targets)
+
+
+def raw_likelihood(outputs: Any, targets: Any) -> Any:
+    """Return the negative likelihood of logits, which it takes for log-probabilities."""
+    from torch.nn.functional import nll_loss
+
+    return nll_loss(outputs, targets)
 
 
 def halved_entropy(outputs: Any, targets: Any) -> Any:

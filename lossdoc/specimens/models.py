@@ -75,6 +75,21 @@ def squeezed(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
     return changed(build, squeeze)
 
 
+def in_units(build: Callable[[int], nn.Module], factor: float, offset: float) -> Callable[[int], nn.Module]:
+    """Return a maker whose models put their outputs into the unit of the targets themselves."""
+
+    def extend(model: Any) -> Any:
+        from torch import nn
+
+        class Unit(nn.Module):
+            def forward(self, inputs: Tensor) -> Tensor:
+                return factor * inputs + offset
+
+        return nn.Sequential(*model, Unit())
+
+    return changed(build, extend)
+
+
 def scaled(build: Callable[[int], nn.Module], factor: float, *, last_only: bool = False) -> Callable[[int], nn.Module]:
     """Return a maker whose weights are all (or the last layer's) multiplied by `factor`."""
 
@@ -127,6 +142,27 @@ def with_cut(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
         return nn.Sequential(*model[:-1], Detach(), model[-1])
 
     return changed(build, cut)
+
+
+def hidden_in_a_list(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Return a maker whose models keep their layers where torch cannot see them."""
+
+    def hide(model: Any) -> Any:
+        from torch import nn
+
+        class Listed(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layers = list(model)
+
+            def forward(self, inputs: Tensor) -> Tensor:
+                for layer in self.layers:
+                    inputs = layer(inputs)
+                return inputs
+
+        return Listed()
+
+    return changed(build, hide)
 
 
 def with_batchnorm(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lossdoc.parts.losses import Bce, CrossEntropy, Mse
 from lossdoc.parts.optimizers import Sgd
 from lossdoc.specimens.data import BATCH, CLASSES, SAMPLES, Source, blobs, fed, numbers, yes_no
-from lossdoc.specimens.models import mlp, squeezed
+from lossdoc.specimens.models import mlp
 from lossdoc.subject import OwnStep, Penalty, Recipe, Split, Subject, Task
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def regression(**fields: Any) -> Subject:
 
 
 def binary(**fields: Any) -> Subject:
-    """Return a sound binary classifier with one logit."""
+    """Return a sound binary classifier with one logit (B, 1)."""
     given: dict[str, Any] = {
         "loss": Bce(),
-        "build": squeezed(mlp(1)),
+        "build": mlp(1),
         "batches": fed(yes_no),
         "task": "binary",
         "classes": 2,

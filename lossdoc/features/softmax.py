@@ -1,0 +1,20 @@
+"""What is known of the cross-entropy of a softmax: of a uniform guess, and of a softmax that is applied twice."""
+
+from __future__ import annotations
+
+import math
+
+
+def twice(classes: int) -> float:
+    """Return the least loss that a softmax applied twice can reach: log(e + n - 1) - 1, for n classes."""
+    return math.log(math.e + classes - 1) - 1
+
+
+def guessed_classes(first: float) -> int | None:
+    """Return the only number of classes, from three to twenty, whose log n the first loss allows; None where there is none.
+
+    An untrained model begins within 2 % below and 4 % above log n. Two classes are left out, as many healthy losses end at
+    the floor of two, 0.31; of more than twenty the floors lie closer together than a run comes near to one.
+    """
+    fits = [n for n in range(3, 21) if 0.98 * first < math.log(n) < 1.04 * first]
+    return fits[0] if len(fits) == 1 else None

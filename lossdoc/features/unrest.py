@@ -1,0 +1,102 @@
+"""Measures of a loss that will not settle: peaks, setbacks, ground lost for good, wandering."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lossdoc.curve import Floats
+from lossdoc.features import series
+from lossdoc.features.shape import Shape
+
+
+class Rise(NamedTuple):
+    """A rise of the loss from one point to another (places from 0), and what noise alone could hardly make of it."""
+
+    height: float
+    low: int
+    top: int
+    noise: float
+
+
+class Swing(NamedTuple):
+    """The standard deviation of block means, the z of their trend, and the F test's p that white noise varies so much."""
+
+    size: float
+    z: float
+    p: float
+
+
+def peak(s: Shape) -> Rise:
+    """Return the highest loss of the first half as a rise over the reference, and the late noise's tail bound.
+
+    A rise of 0 where the curve just begins high: the first loss must lie a fifth below the peak, or the smooth curve must
+    go up by a third of what was learned.
+    """
+    half = max(1, s.n // 2)
+    top = int(s.y[:half].argmax())
+    highest = float(s.y[top])
+    late = s.y[half:]
+    rose = s.y[0] < 0.8 * highest or series.draw_up(s.smooth) > 0.3 * s.learned
+    return Rise(highest - s.reference if rose else 0.0, 0, top, series.tail_bound(late - series.median(late)))
+
+
+def setback(s: Shape) -> Rise:
+    """Return the largest rise of the smooth loss, and its noise; in a log by epoch, the lesser of both losses' rises.
+
+    An epoch's mean has hardly any noise of its own, and weights that jump show in both losses. Elsewhere sixty normal
+    values range over 4.6 deviations; eight leave room for noise that is larger at the start.
+    """
+    top = int((s.y - np.minimum.accumulate(s.y)).argmax())
+    low = int(s.y[: top + 1].argmin())
+    if s.by_epoch and s.val is not None:
+        return Rise(min(series.draw_up(s.y), series.draw_up(s.val.value)), low, top, 0.0)
+    return Rise(series.draw_up(s.smooth), low, top, 8 * series.noise(s.smooth))
+
+
+def regret(s: Shape) -> Rise:
+    """Return how far the end lies above the lowest level that was held as long, and the noise's tail bound."""
+    lowest, low = s.lowest
+    return Rise(s.end - lowest, low, s.n - 1, series.tail_bound(s.residual))
+
+
+def swing(s: Shape) -> Swing:
+    """Return how the last two thirds wander about a straight line: a descent that noise hides from a test is no swing."""
+    part = s.y[s.n // 3 :]
+    straight = part - series.line(part)
+    return Swing(
+        float(series.blocks(straight, 20).std()), series.kendall(series.blocks(part, 20)).z, series.whiteness(straight)[1]
+    )
+
+
+def jumps(s: Shape) -> float:
+    """Return by which share of its level the loss rises again after its first fifth, the lesser of training and validation.
+
+    0 without a validation loss, or where losses are not all positive.
+    """
+
+    def share(values: Floats) -> float:
+        rest = values[len(values) // 5 :]
+        return series.draw_up(rest) / series.median(rest) if rest.min() > 0 else 0.0
+
+    return 0.0 if s.val is None else min(share(s.y), share(s.val.value))
+
+
+def burst(s: Shape) -> float:
+    """Return by what factor the first epoch's mean exceeds the second's; 0 for a log by steps, and below ten epochs."""
+    if not s.by_epoch or s.n < 10 or s.y[1] <= 0:
+        return 0.0
+    return float(s.y[0] / s.y[1]) if s.end > 0.4 * series.median(s.y[1:4]) else 0.0
+
+
+def stuck(s: Shape) -> float:
+    """Return by what factor both losses end above a uniform guess, of a flat curve whose validation does change; else 0.
+
+    Fixed weights give the same validation loss each time, so that these weights do move.
+    """
+    if s.uniform is None or s.val is None or not s.flat or s.val.value.min() == s.val.value.max():
+        return 0.0
+    ratio = min(s.end, s.val_end) / s.uniform
+    return ratio if math.isfinite(ratio) else 0.0

@@ -1,0 +1,195 @@
+"""What programs print while they train: names and numbers, as in `epoch 3 step 100: train loss 0.12`.
+
+nanoGPT and its children, llm.c, detectron2, Megatron, fairseq, DeepSpeed, Hugging Face's dictionaries, PyTorch's examples,
+TensorFlow 1, OpenNMT, ESPnet, torchtune and most loops written by hand are of this kind.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from lossdoc.columns.naming import TRAIN, VAL, is_loss, words
+from lossdoc.curve import Table
+from lossdoc.reader import Reader
+from lossdoc.readers._records import NUMBER, Record, counted_on, has_side, no_loss, table
+from lossdoc.readers._text import lines, whole
+
+FEW = 7  # points; a series with fewer beside one with more is a summary
+WORD = r"(?!(?i:nan|inf|infinity)\b)[A-Za-z_][\w/.\-@']{0,60}"
+PAIR = re.compile(
+    rf"""(?<![\w./])["']?({WORD}(?:\ {WORD}){{0,3}})(?:\ \([a-z ]{{1,20}}\))?["']?"""
+    rf"""\s{{0,8}}[:=(\[]{{0,2}}\s{{0,12}}["']?({NUMBER})(?![\w:])"""
+)
+COUNTER = re.compile(
+    r"""(?i)(?<![a-z/])(global[_ ]?steps?|num_updates|current_steps|steps?|iter(?:ation)?s?|updates?|batch|epochs?)
+    ["']?\s{0,4}(?:at\s|[:=\[(\#|]\s{0,4}){0,3}\s{0,12}["']?0*(\d+(?:\.\d+)?)(?![\w%])""",
+    re.VERBOSE,
+)
+STEPS = ("globalstep", "numupdate", "currentstep", "step", "iter", "iteration", "update", "batch")  # the best first
+ODD = (  # counters without a name: llm.c, build-nanogpt, ESPnet; then a place among all, as bars and fairseq have it
+    (re.compile(r"^s:(\d+)\s"), "step"),
+    (re.compile(r"^(\d+) (?:train|val) [-+\d.na]"), "step"),
+    (re.compile(r"(?:^|\s)(\d+)epoch results:"), "epoch"),
+    (re.compile(r"^\[(\d+),\s{1,8}\d+\] "), "epoch"),  # PyTorch's CIFAR tutorial
+    (re.compile(r"^\[\d+,\s{1,8}(\d+)\] "), "step"),
+    (re.compile(r"(?:\[\s{0,8}|^\s{0,8}|\|\s{0,8})(\d{1,12})/\s{0,8}\d{1,12}(?![\d/.]|\s\d\d:)"), "step"),
+    (re.compile(r":\s{1,12}(\d{1,12}) / \d{1,12}\s"), "step"),
+)
+TUTORIAL = re.compile(rf"^\d+ (train|val) ({NUMBER})$")
+SIDE = re.compile(
+    r"(?i)(?:^|[\s\[(|:\-_])(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing))?|test(?:ing)?|dev|saving dict)"
+    r"(?=[\s\]|:,>)]|$)"
+)
+KEPT = ("lr", "learning_rate", "acc", "accuracy", "grad_norm", "norm", "ppl", "perplexity")
+NO_VALUE = ("best", "lowest", "min", "minimum", "final", "from", "target")  # before a loss that is not of now
+ASIDE = ("value", "is", "was")
+JOINED = (*TRAIN, *VAL, "total", "lm", "mean", "avg", "average", "running", "cross", "entropy")
+SUMMARY = "train_runtime"
+SHORT = {"tel": "val_loss", "trl": "train_loss"}  # llm.c
+
+
+def sniff(head: bytes) -> float:
+    """Tell how surely lines of this text are a log; a text without any may still have one behind what stands in front."""
+    found = whole(head)
+    if not found:
+        return 0.0
+    losses = sum(1 for _ in _records(found[:2000]))
+    return 0.8 if losses > 2 else 0.4 if losses else 0.05
+
+
+def read(data: bytes, source: str) -> list[Table]:
+    """Read the lines that hold a loss."""
+    found = list(_records(lines(data)))
+    kept, notes = _usual(found)
+    kept, some = counted_on(kept, "step")
+    kept, more = _without_summaries(kept)
+    if not any(is_loss(name) for record in kept for name in record):
+        kept, more = _of_perplexity(kept)
+    if not kept:
+        raise no_loss(source, "no line of it holds a loss that is called so, and it is no table of numbers")
+    return [table(source, kept, [*notes, *some, *more])]
+
+
+@lru_cache(maxsize=4096)
+def _holds(name: str) -> bool:
+    return is_loss(name) or name.endswith(("ppl", "perplexity"))
+
+
+def _records(found: Sequence[str]) -> Iterator[Record]:
+    """Yield what the lines hold, one record for each that has a name and a number; counters hold until the next."""
+    now: dict[str, float] = {}
+    for line in found:
+        if not any(sign.isdigit() for sign in line) and "nan" not in line.lower():
+            continue
+        counted = _counters(line)
+        if counted.get("epoch", 0) % 1 or "'epoch': " in line:  # Hugging Face's line; a step is that of the bar beside it
+            now.pop("step", None)
+            counted.pop("step", None)
+        now.update(counted)
+        if SUMMARY in line:
+            continue
+        values = _values(line)
+        if values:
+            yield {**now, **values}
+
+
+def _counters(line: str) -> dict[str, float]:
+    named: dict[str, float] = {}
+    places: set[int] = set()
+    for match in COUNTER.finditer(line):
+        places.add(match.start(2))
+        key = match[1].lower().replace("_", "").replace(" ", "").rstrip("s")
+        named.setdefault(key, float(match[2]))
+    result = {"epoch": named["epoch"]} if "epoch" in named else {}
+    step = next((named[key] for key in STEPS if key in named), None)
+    if step is not None:
+        result["step"] = step
+    for pattern, name in ODD:
+        if name not in result:  # the 3/10 of "Epoch [3/10]" is no step
+            odd = next((odd for odd in pattern.finditer(line) if odd.start(1) not in places), None)
+            result.update({name: float(odd[1])} if odd is not None else {})
+    return result
+
+
+def _values(line: str) -> dict[str, float]:
+    """Return the numbers of a line that are losses, rates, accuracies or perplexities, by their names."""
+    if (plain := TUTORIAL.match(line)) is not None:
+        return {f"{plain[1]}_loss": float(plain[2])}
+    values: dict[str, float] = {}
+    sides: list[tuple[int, str]] | None = None
+    for match in PAIR.finditer(line):
+        name = _name(match[1])
+        if name is None:
+            continue
+        if not has_side(name) and (is_loss(name) or _holds(name)):
+            if sides is None:
+                sides = [(side.start(1), side[1].lower()) for side in SIDE.finditer(line)]
+            near = next((side for place, side in reversed(sides) if place < match.start(1)), "")
+            name = f"val_{name}" if near.startswith(("val", "eval", "test", "dev", "saving")) else name
+        values.setdefault(name, float(match[2]))
+    return values if any(map(_holds, values)) else {}
+
+
+@lru_cache(maxsize=4096)
+def _name(text: str) -> str | None:
+    """Return the quantity that the words before a number name, None where it is none that is read."""
+    tokens = text.split()
+    while len(tokens) > 1 and tokens[-1].lower() in ASIDE:
+        tokens.pop()
+    last = tokens.pop().strip("'-.")
+    if last.lower() in SHORT:
+        return SHORT[last.lower()]
+    if is_loss(last):
+        before: list[str] = []
+        while tokens and tokens[-1].lower().strip("'-.[]()") in JOINED:
+            before.insert(0, tokens.pop())
+        return None if tokens and tokens[-1].lower() in NO_VALUE else " ".join([*before, last])
+    plain = "_".join(words(" ".join([*tokens[-1:], last])))
+    return next((known for known in KEPT if plain == known or plain.endswith(f"_{known}")), None)
+
+
+def _usual(found: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Leave out lines that are made like no others in a text with many: they are of code, of settings, of prose."""
+    counted = [record for record in found if "step" in record or "epoch" in record]
+    if 2 * len(counted) > len(found):
+        found = counted
+    if not counted and len(found) < 3:  # a sentence about a loss
+        return [], []
+    shapes = Counter(frozenset(filter(_holds, record)) for record in found)
+    most = max(shapes.values(), default=0)
+    rare = {shape for shape, count in shapes.items() if count < 3 and 10 * count <= most}
+    kept = [record for record in found if frozenset(filter(_holds, record)) not in rare]
+    lost = len(found) - len(kept)
+    return kept, [f"{lost} lines with a loss are made like no others and left out"] if lost else []
+
+
+def _without_summaries(found: list[Record]) -> tuple[list[Record], list[str]]:
+    """Leave out training losses of few points beside one of many: means over an epoch or over the run."""
+    counts = Counter(name for record in found for name in record if is_loss(name))
+    if counts["loss"] < FEW:
+        return found, []
+    few = {name for name, count in counts.items() if count < FEW and any(word in TRAIN for word in words(name))}
+    kept = [{name: value for name, value in record.items() if name not in few} for record in found]
+    return kept, [f"'{name}' has {counts[name]} points only and is left out" for name in sorted(few)]
+
+
+def _of_perplexity(found: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Return the logarithms of perplexities where a text holds no loss."""
+    kept: list[Record] = []
+    for record in found:
+        names = {name: "val_loss" if name.startswith("val") else "loss" for name in record if _holds(name)}
+        kept.append({names.get(name, name): _log(value) if name in names else value for name, value in record.items()})
+    return kept, ["there is no loss: the logarithm of the perplexity stands in for it"] if kept else []
+
+
+def _log(value: float | str) -> float | str:
+    if isinstance(value, str):
+        return value
+    return math.log(value) if value > 0 else math.nan
+
+
+reader = Reader((".log", ".txt", ".out", ".err"), sniff, read)
