@@ -148,10 +148,26 @@ def print_text(make: Callable[[], str], *, debug: bool = False) -> None:
     """Print the text that `make` returns, and exit with the contract's code."""
 
     def work() -> int:
-        sys.stdout.write(printable(make(), sys.stdout))
+        _print(make())
         return 0
 
     raise typer.Exit(guarded(work, debug=debug))
+
+
+def _print(text: str) -> None:
+    """Write a text to standard output, all of it.
+
+    Raises:
+        UserError: when the output takes no more, such as on a full disk.
+    """
+    try:
+        sys.stdout.write(printable(text, sys.stdout))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as bad:
+        sys.stdout = None  # what it still holds cannot be written at the end either
+        raise UserError.of(f"standard output cannot be written: {bad.strerror}", kind="output") from None
 
 
 def tell(problems: Sequence[Problem]) -> None:
@@ -195,8 +211,7 @@ def _writable(show: Reporting) -> None:
 def _write(form: Format, document: Document, show: Reporting) -> None:
     text = form.render(document, screen(show))
     if show.output is None:
-        sys.stdout.write(printable(text, sys.stdout))
-        sys.stdout.flush()
+        _print(text)
         return
     try:
         show.output.write_text(text, encoding="utf-8")

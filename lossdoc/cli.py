@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lossdoc import __version__
-from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, tell
+from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, screen, tell
 from lossdoc.errors import UserError
 from lossdoc.options import Log, Model, Reporting, grouped, names_in
 
@@ -121,7 +121,8 @@ def explain(
     """
     from lossdoc import pages
 
-    print_text(lambda: pages.page(name) if name else pages.contents())
+    seen = screen(Reporting())
+    print_text(lambda: pages.page(name, width=seen.width, unicode=seen.unicode) if name else pages.contents(seen.width))
 
 
 @app.command()

@@ -93,7 +93,7 @@ def diagnose(
     asked = {"train": train, "val": val, "step": step, "run": run_column}
     reports: list[Report] = []
     problems: list[Problem] = []
-    for table in reader.read(path, reader_name):
+    for table in map(columns.spread, reader.read(path, reader_name)):
         try:
             roles = columns.choose(table, **asked)
             reports += _reports(table, roles, context, run, {"select": select, "ignore": ignore})
@@ -109,7 +109,10 @@ def chosen(select: Collection[str] = (), ignore: Collection[str] = ()) -> list[R
     """Return the patterns with the names in `select` (all, when it is empty) but not in `ignore`."""
     rules = patterns.all()
     wanted, unwanted = resolve(select, rules), resolve(ignore, rules)
-    return [rule for rule in rules if (not wanted or rule.name in wanted) and rule.name not in unwanted]
+    left = [rule for rule in rules if (not wanted or rule.name in wanted) and rule.name not in unwanted]
+    if not left:
+        raise UserError.of("no pattern is left to judge by: all that are selected are ignored as well", kind="unknown-name")
+    return left
 
 
 def _reports(

@@ -49,6 +49,13 @@ class Format:
 formats: Members[Format] = Members("lossdoc.formats", Format)
 
 
+def heading(report: Report) -> str:
+    """Return what a report is about: its title, with the run in a file of several."""
+    if report.run is None:
+        return report.title
+    return f"{report.title}, all runs together" if report.run == "*" else f"{report.title}, run {report.run}"
+
+
 def plain(document: Document) -> dict[str, Any]:
     """Return a document as the contract's plain data: what JSON can hold, with None for NaN and infinity."""
     made = {

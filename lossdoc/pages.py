@@ -10,10 +10,10 @@ from lossdoc.curve import Curve
 from lossdoc.errors import UserError, did_you_mean
 from lossdoc.rule import HEADINGS, Rule, checks, patterns
 
-WIDTH = 78
+WIDEST = 78
 
 
-def page(name: str, *, unicode: bool = True) -> str:
+def page(name: str, *, width: int = WIDEST, unicode: bool = True) -> str:
     """Return the page of a pattern or a check, by name or code; of both, where a cause has one name on curve and model.
 
     A page is the rule's docstring under its headings, its thresholds, and an example's picture.
@@ -21,20 +21,20 @@ def page(name: str, *, unicode: bool = True) -> str:
     Raises:
         UserError: when nothing has that name.
     """
-    return "\n".join(_page(rule, unicode=unicode) for rule in _find(name))
+    return "\n".join(_page(rule, min(width, WIDEST), unicode=unicode) for rule in _find(name))
 
 
-def _page(rule: Rule[Any], *, unicode: bool) -> str:
-    parts = [f"{rule.name} ({rule.code}, {rule.severity.value})", "", *textwrap.wrap(rule.page.summary, WIDTH), ""]
-    parts += _picture(rule, unicode=unicode)
+def _page(rule: Rule[Any], width: int, *, unicode: bool) -> str:
+    parts = [f"{rule.name} ({rule.code}, {rule.severity.value})", "", *textwrap.wrap(rule.page.summary, width), ""]
+    parts += _picture(rule, width, unicode=unicode)
     for heading in HEADINGS:
-        parts += [heading, *(_section(rule.page.sections[heading])), ""]
+        parts += [heading, *(_section(rule.page.sections[heading], width)), ""]
     if rule.thresholds:
         parts += ["Thresholds", *(f"  {name} = {value}" for name, value in rule.thresholds.items()), ""]
     return "\n".join(parts)
 
 
-def contents() -> str:
+def contents(width: int = 110) -> str:
     """Return the list of all patterns and checks, each with its severity and its first sentence."""
     parts = []
     for title, folder in (("Patterns of loss curves", patterns), ("Checks on a model", checks)):
@@ -42,7 +42,9 @@ def contents() -> str:
         for rule in sorted(folder.all(), key=lambda one: one.code):
             lead = f"  {rule.name:<29} {rule.severity.value:<8} "
             first = rule.page.summary.split(". ")[0].rstrip(".")
-            parts += textwrap.wrap(lead + first, 110, subsequent_indent=" " * len(lead), break_on_hyphens=False)
+            parts += textwrap.wrap(
+                lead + first, max(width, len(lead) + 30), subsequent_indent=" " * len(lead), break_on_hyphens=False
+            )
         parts.append("")
     return "\n".join([*parts, "`lossdoc explain NAME` shows one of them.", ""])
 
@@ -56,7 +58,7 @@ def _find(name: str) -> list[Rule[Any]]:
     return found
 
 
-def _picture(rule: Rule[Any], *, unicode: bool) -> list[str]:
+def _picture(rule: Rule[Any], width: int, *, unicode: bool) -> list[str]:
     """Return the first example on which the rule fires, drawn, with its span; nothing for a rule on models."""
     if not rule.code.startswith("LC"):
         return []
@@ -65,13 +67,13 @@ def _picture(rule: Rule[Any], *, unicode: bool) -> list[str]:
         return []
     evidence = rule.fires(example)
     span = None if evidence is None else evidence.span
-    return [*("  " + line for line in draw(example, span, width=70, height=9, unicode=unicode)), ""]
+    return [*("  " + line for line in draw(example, span, width=width - 8, height=9, unicode=unicode)), ""]
 
 
-def _section(text: str) -> list[str]:
+def _section(text: str, width: int) -> list[str]:
     """Wrap a section's paragraphs and bullets."""
     lines: list[str] = []
     for block in text.replace("\n- ", "\n\n- ").split("\n\n"):
         hang = "    " if block.startswith("- ") else "  "
-        lines += textwrap.wrap(" ".join(block.split()), WIDTH, initial_indent="  ", subsequent_indent=hang)
+        lines += textwrap.wrap(" ".join(block.split()), width, initial_indent="  ", subsequent_indent=hang)
     return lines

@@ -193,3 +193,9 @@ def _merged(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:
 
 patterns: Members[Rule[Any]] = Members("lossdoc.patterns", Rule)
 checks: Members[Rule[Any]] = Members("lossdoc.checks", Rule)
+
+
+def names_of(codes: Iterable[str]) -> dict[str, str]:
+    """Return the rules' names by code; a code that is no rule's (a skipped stage) stands for itself."""
+    known = {one.code: one.name for folder in (patterns, checks) for one in folder.all()}
+    return {code: known.get(code, code) for code in codes}

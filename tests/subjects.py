@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lossdoc.datasets.builtin import Digits
 from lossdoc.parts.losses import CrossEntropy, Mse
-from lossdoc.parts.optimizers import Adam, OptimizerWord
+from lossdoc.parts.optimizers import Adam, Optimizer
 from lossdoc.subject import Batch, Recipe, Split, Subject
 
 Pairs = dict[Split, tuple[Tensor, Tensor]]
@@ -50,7 +50,7 @@ def mlp(inputs: int, outputs: int, hidden: int = 32, std: float | None = None) -
 def subject(
     pairs: Pairs,
     build: Callable[[int], nn.Module],
-    optimizer: OptimizerWord | None = None,
+    optimizer: Optimizer | None = None,
     *,
     batch_size: int = 32,
     shuffled: bool = True,

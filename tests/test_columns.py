@@ -174,3 +174,19 @@ def test_a_validation_loss_may_stand_alone() -> None:
     roles = columns.choose(found)
     assert (roles.train, roles.val) == ("val_loss", None)
     assert "stands in" in roles.notes[0]
+
+
+def test_a_column_of_splits_is_spread_out() -> None:
+    lines = [line for n in range(30) for line in (f"{n},train,{2 - n / 64}", f"{n},val,{2 - n / 128}")]
+    wide = columns.spread(table(rows("step,split,loss", *lines)))
+    assert list(wide.columns) == ["step", "train_loss", "val_loss"]
+    (curve,) = columns.curves(wide, columns.choose(wide))
+    assert curve.val is not None
+    assert curve.train.value.tolist() == [2 - n / 64 for n in range(30)]
+    assert curve.val.value.tolist() == [2 - n / 128 for n in range(30)]
+    assert curve.val.step.tolist() == list(range(30))
+
+
+def test_a_table_without_splits_stays_as_it_is() -> None:
+    found = table(rows("step,mode,loss", "1,fast,2", "2,slow,1"))
+    assert columns.spread(found) is found

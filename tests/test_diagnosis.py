@@ -10,7 +10,7 @@ import pytest
 
 from lossdoc import synthetic
 from lossdoc.curve import Context, Curve, Runs, Series
-from lossdoc.diagnosis import diagnose, examine_curve, examine_runs
+from lossdoc.diagnosis import chosen, diagnose, examine_curve, examine_runs
 from lossdoc.errors import UserError
 from lossdoc.rule import patterns
 
@@ -126,3 +126,8 @@ def test_told_columns_reach_the_curve(tmp_path: Path) -> None:
     assert isinstance(report.matter, Curve)
     assert report.matter.val is not None
     assert (report.matter.train.name, report.matter.val.name, report.matter.context.axis) == ("mine", "theirs", "epoch")
+
+
+def test_nothing_left_to_judge_by_is_told() -> None:
+    with pytest.raises(UserError, match="no pattern is left"):
+        chosen(["spikes"], ["spikes"])

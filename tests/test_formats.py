@@ -96,6 +96,16 @@ def test_quiet_is_one_line_a_report() -> None:
     assert formats.get("text").render(DOCUMENTS["finding"], Screen(verbosity=-1)).strip() == "✗ c.csv: overfitting"
 
 
+def test_junit_and_sarif_hold_any_name() -> None:
+    report = Report("a \x1b#%.csv", "a \x1b#%.csv", run="*", findings=(finding(Severity.ERROR),))
+    document = Document("diagnose", (report,))
+    root = ET.fromstring(formats.get("junit").render(document, Screen()))  # noqa: S314 - our own text
+    assert root[0].get("name") == "a \ufffd#%.csv, all runs together"
+    sarif = json.loads(formats.get("sarif").render(document, Screen()))
+    place = sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert place == "a%20%1B%23%25.csv"
+
+
 def test_junit_counts_errors_only_as_failures() -> None:
     for name, failures in (("finding", "1"), ("warning", "0"), ("healthy", "0")):
         root = ET.fromstring(formats.get("junit").render(DOCUMENTS[name], Screen()))  # noqa: S314 - our own text

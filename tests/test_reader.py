@@ -212,3 +212,11 @@ def test_no_bytes_crash_the_reader(data: bytes) -> None:
         return
     for each in found:
         assert len({len(column.values) for column in each.columns.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [('"1,234.5"', 1234.5), ('"12,345,678"', 12345678.0), ('"-1,000"', -1000.0), ('"0.5"', 0.5)]
+)
+def test_commas_that_part_thousands(cell: str, value: float) -> None:
+    (found,) = csv_reader.read(f'step,loss\n1,{cell}\n2,"2,000.5"\n'.encode(), "log.csv")
+    assert found.columns["loss"].values.tolist() == [value, 2000.5]

@@ -45,7 +45,7 @@ def one_thread() -> Iterator[None]:
 def reports(command: str, path: Path) -> list[Report]:
     case = checkup.Case.load(path)
     if command == "checkup":
-        return checkup.checkup(case)
+        return list(checkup.checkup(case))
     return [{"sanity": checkup.sanity, "overfit": checkup.memorize}[command](case)]
 
 

@@ -27,6 +27,7 @@ from lossdoc.subject import Subject
         specimens.healthy,
         specimens.binary,
         lambda: specimens.healthy(loss=OwnLoss(specimens.entropy, takes="unknown")),
+        lambda: specimens.healthy(loss=OwnLoss(lambda out, y: specimens.entropy(out / 100, y), takes="unknown")),
         lambda: specimens.with_step(specimens.plain_step),
         lambda: specimens.healthy(
             build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1), loss=CrossEntropy(inputs="probabilities")
@@ -59,7 +60,7 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4, near: float = 1e
     Decided by:
         The loss takes logits. With labels, every output of a batch is at least 0 and every row sums to 1 within 1e-4, far
         more than rounding. With yes-or-no outputs, the function that made the outputs is a sigmoid. A loss or a step of the
-        user's own is given outputs that are right beyond doubt, 100 for the right class and 0 for the others: it must
+        user's own is given outputs that are right beyond doubt, 100 and 1,000 for the right class, 0 for the others: it must
         come near 0, and with a softmax of its own it stays at log(e + n − 1) − 1 times what it is for equal outputs over
         log n, within 0.1 %.
 
@@ -92,10 +93,10 @@ def _inside(subject: Subject, near: float) -> Evidence | None:
     answers = _answers.of(subject)
     if answers is None:
         return None
-    equal, right = answers.loss(0.0), answers.loss(100.0)
+    equal, right, surer = (answers.loss(size) for size in (0.0, 100.0, 1_000.0))
     floor = math.log(math.e + answers.classes - 1) - 1
     scale = equal / math.log(answers.classes)
-    if not scale > 0 or not abs(right / scale - floor) < near * floor:
+    if not scale > 0 or not max(abs(one / scale - floor) for one in (right, surer)) < near * floor:
         return None
     return Evidence(
         f"{answers.word} is {right:.4f} for answers that are right beyond doubt, log(e + {answers.classes} − 1) − 1 = "

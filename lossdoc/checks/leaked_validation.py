@@ -73,11 +73,13 @@ def leaked_validation(subject: Subject, *, sure: float = 5.0, serious: float = 0
     known = Counter(keys)
     asked = list(_keys(probe.take(subject, "validation", samples=MOST)))
     copies = sum(key in known for key in asked)
+    if copies < 2:
+        return None
     count = sum(known.values())
     twins = 0.0 if _rich(train, keys, len(asked)) else sum(times for times in known.values() if times > 1) / count
     due = twins * len(asked)
     tolerance = sure * math.sqrt(max(due * (1 - twins), 1.0))
-    if copies < 2 or copies - due <= tolerance:
+    if copies - due <= tolerance:
         return None
     share = (copies - due) / len(asked)
     return Evidence(
@@ -105,13 +107,15 @@ def _rich(batches: list[Batch], keys: list[bytes], asked: int) -> bool:
     count = len(inputs)
     if count < 2 or not inputs.is_floating_point():
         return False
-    chance = 0.0
+    chance = math.log(count) + math.log(max(asked, 1))
     for column in inputs.T:
         _, times = torch.unique(column, return_counts=True)
         if len(times) > NARROW:
             equal = float((times.double() * (times - 1)).sum()) / (count * (count - 1))
             chance += math.log(max(equal, 1 / (count * (count - 1))))
-    return chance + math.log(count) + math.log(max(asked, 1)) < math.log(UNLIKELY)
+        if chance < math.log(UNLIKELY):
+            return True
+    return False
 
 
 def _keys(batches: Iterable[Batch]) -> Iterable[bytes]:

@@ -52,7 +52,7 @@ def small_batch_for_batchnorm(subject: Subject, *, least: int = 8) -> Answer:
     Try:
         - leave the last batch out: `data: {drop_last: true}`
         - choose another batch size, of 8 at least
-        - normalize without the batch: `layer_norm` or `group_norm`
+        - normalize without the batch: `layernorm` or `groupnorm`
 
     False alarms:
         Layers that are kept in evaluation mode on purpose use the running averages and mind no batch size.

@@ -9,10 +9,11 @@ import numpy as np
 
 from lossdoc.columns.counting import Indices, entries, steps
 from lossdoc.columns.naming import Roles, canonical, choose, counts_epochs
+from lossdoc.columns.tidy import spread
 from lossdoc.curve import Context, Curve, Series, Table
 from lossdoc.errors import UserError
 
-__all__ = ["Roles", "choose", "curves", "remarks"]
+__all__ = ["Roles", "choose", "curves", "remarks", "spread"]
 UNKNOWN = Context()
 
 

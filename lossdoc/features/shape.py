@@ -32,6 +32,11 @@ class Shape:
         self.val: Series | None = val if val is not None and len(val) >= 5 and main is train else None
         self.by_epoch = curve.context.axis == "epoch" or (self.val is not None and np.array_equal(self.val.step, train.step))
 
+    @property
+    def unit(self) -> str:
+        """What a step of the curve is called."""
+        return self.curve.context.axis or "step"
+
     @cached_property
     def smooth(self) -> Floats:
         """At most 60 points: the running median of three, or medians of 60 blocks."""

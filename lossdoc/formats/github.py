@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossdoc.findings import Severity
-from lossdoc.format import Document, Format, Screen
+from lossdoc.format import Document, Format, Screen, heading
 
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 
@@ -13,10 +13,10 @@ def render(document: Document, _screen: Screen) -> str:
     lines = [_annotation("error", problem.message, problem.file, problem.line, problem.kind) for problem in document.errors]
     for report in document.reports:
         for finding in report.findings:
-            message = f"{finding.evidence.summary} (lossdoc explain {finding.name})"
+            message = f"{heading(report)}: {finding.evidence.summary} (lossdoc explain {finding.name})"
             lines.append(_annotation(LEVELS[finding.severity], message, report.source, None, finding.name))
         if not report.findings:
-            lines.append(f"lossdoc {report.title}: {report.primary}")
+            lines.append(f"lossdoc {heading(report)}: {report.primary}")
     return "".join(line + "\n" for line in lines)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree as ET
 
 from lossdoc.findings import Report, Severity
-from lossdoc.format import Document, Format, Screen
+from lossdoc.format import Document, Format, Screen, heading
+from lossdoc.rule import names_of
+
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold, section 2.2
 
 
 def render(document: Document, _screen: Screen) -> str:
@@ -18,15 +22,14 @@ def render(document: Document, _screen: Screen) -> str:
         case = ET.SubElement(suite, "testcase", name=problem.kind, classname="lossdoc.input")
         ET.SubElement(case, "error", message=problem.message).text = str(problem)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", ET.tostring(root, encoding="unicode", xml_declaration=True)) + "\n"
 
 
 def _suite(report: Report) -> ET.Element:
     failures = [finding for finding in report.findings if finding.severity is Severity.ERROR]
     total = len(report.findings) + len(report.passed) + len(report.skipped)
-    name = report.title if report.run is None else f"{report.title} run {report.run}"
     suite = ET.Element(
-        "testsuite", name=name, tests=str(total), failures=str(len(failures)), skipped=str(len(report.skipped))
+        "testsuite", name=heading(report), tests=str(total), failures=str(len(failures)), skipped=str(len(report.skipped))
     )
     for finding in report.findings:
         case = ET.SubElement(suite, "testcase", name=finding.name, classname=f"lossdoc.{report.title}")
@@ -34,10 +37,11 @@ def _suite(report: Report) -> ET.Element:
             ET.SubElement(case, "failure", message=finding.evidence.summary).text = "\n".join(finding.remedies)
         else:
             ET.SubElement(case, "system-out").text = f"{finding.severity.value}: {finding.evidence.summary}"
+    names = names_of((*report.passed, *report.skipped))
     for code in report.passed:
-        ET.SubElement(suite, "testcase", name=code, classname=f"lossdoc.{report.title}")
+        ET.SubElement(suite, "testcase", name=names[code], classname=f"lossdoc.{report.title}")
     for code, why in report.skipped.items():
-        case = ET.SubElement(suite, "testcase", name=code, classname=f"lossdoc.{report.title}")
+        case = ET.SubElement(suite, "testcase", name=names[code], classname=f"lossdoc.{report.title}")
         ET.SubElement(case, "skipped", message=why)
     return suite
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossdoc.findings import Finding, Report
-from lossdoc.format import Document, Format, Screen
+from lossdoc.format import Document, Format, Screen, heading
 
 
 def render(document: Document, _screen: Screen) -> str:
@@ -16,8 +16,7 @@ def render(document: Document, _screen: Screen) -> str:
 
 
 def _report(report: Report) -> list[str]:
-    title = report.title if report.run is None else f"{report.title}, run {report.run}"
-    parts = [f"## {title}: {report.primary}", *report.notes]
+    parts = [f"## {heading(report)}: {report.primary}", *report.notes]
     if report.inconclusive is not None:
         parts.append(f"Inconclusive: {report.inconclusive}.")
     for finding in report.findings:

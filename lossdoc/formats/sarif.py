@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from lossdoc import __version__
 from lossdoc.findings import Finding, Report, Severity
-from lossdoc.format import Document, Format, Screen
+from lossdoc.format import Document, Format, Screen, heading
 
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -33,10 +34,10 @@ def _result(report: Report, finding: Finding) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.code,
         "level": LEVELS[finding.severity],
-        "message": {"text": f"{finding.name}: {finding.evidence.summary}"},
+        "message": {"text": f"{heading(report)}: {finding.name}: {finding.evidence.summary}"},
     }
     if report.source is not None and report.source != "-":
-        result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": report.source}}}]
+        result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": quote(report.source)}}}]
     return result
 
 

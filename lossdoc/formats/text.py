@@ -14,8 +14,8 @@ from rich.text import Text
 from lossdoc.chart import draw
 from lossdoc.curve import Curve, Runs
 from lossdoc.findings import Finding, Report, Severity
-from lossdoc.format import Document, Format, Screen
-from lossdoc.rule import Rule, checks, patterns
+from lossdoc.format import Document, Format, Screen, heading
+from lossdoc.rule import names_of
 from lossdoc.subject import Trials
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
@@ -53,11 +53,8 @@ def _verdict(report: Report, screen: Screen) -> Text:
     """Return the one line that says what came out."""
     style = _verdict_style(report)
     mark = ("✓", "ok") if style == "bold green" else ("?", "?") if style == "bold" else MARKS[report.findings[0].severity]
-    title = report.title if report.run in (None, "*") else f"{report.title}, run {report.run}"
-    if report.run == "*":
-        title += ", all runs together"
     return Text.assemble(
-        (mark[0] if screen.unicode else mark[1], style), " ", (title, "bold"), ": ", (report.primary, style)
+        (mark[0] if screen.unicode else mark[1], style), " ", (heading(report), "bold"), ": ", (report.primary, style)
     )
 
 
@@ -115,7 +112,7 @@ def _examined(report: Report, screen: Screen) -> Iterable[RenderableType]:
     """Return what was looked at: counts, or on demand every rule with why it was not judged."""
     if not report.passed and not report.skipped:
         return
-    names = _names((*report.passed, *report.skipped))
+    names = names_of((*report.passed, *report.skipped))
     if screen.verbosity > 0:
         for code in report.passed:
             yield Padding(Text(f"passed   {names[code]} ({code})", style="dim"), (0, 0, 0, 2))
@@ -129,22 +126,13 @@ def _examined(report: Report, screen: Screen) -> Iterable[RenderableType]:
         yield Padding(Text(f"Not judged: {len(report.skipped)} (-v tells why).", style="dim"), (0, 0, 0, 2))
 
 
-def _names(codes: Sequence[str]) -> dict[str, str]:
-    """Return the rules' names by code; a code that is no rule's (a skipped stage) stands for itself."""
-    folders = {"LC": patterns, "LS": checks}
-    wanted = {code[:2] for code in codes}
-    rules: list[Rule[object]] = [one for prefix, folder in folders.items() if prefix in wanted for one in folder.all()]
-    known = {one.code: one.name for one in rules}
-    return {code: known.get(code, code) for code in codes}
-
-
 def _trials(trials: Trials, screen: Screen) -> RenderableType:
     """Return the ranked table of a sweep, best first, diverged ones last; a narrow screen has no training columns."""
     paths = sorted({path for trial in trials.trials for path in trial.point.params})
     splits = ("train", "val") if screen.width >= WIDE else ("val",)
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in ("rank", *(path.rpartition(".")[2] for path in paths), *(f"{split} loss" for split in splits)):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for title in ("rank", *(path.rpartition(".")[2] for path in paths), *(f"{split} loss" for split in splits)):
+        table.add_column(title, justify="right", no_wrap=True)
     for split in splits:
         table.add_column(f"{split} acc", justify="right", no_wrap=True)
     table.add_column("pattern")

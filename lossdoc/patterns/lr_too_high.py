@@ -106,7 +106,7 @@ class Sign(NamedTuple):
 def _peak(s: Shape, peak: float) -> Sign:
     rise = unrest.peak(s)
     height = s.reference + rise.height
-    summary = f"blew up to {height:.3g} at step {s.x[rise.top]:g} and ends at {s.end:.3g}"
+    summary = f"blew up to {height:.3g} at {s.unit} {s.x[rise.top]:g} and ends at {s.end:.3g}"
     return Sign(height / (peak * s.reference) if rise.height > rise.noise else 0.0, summary, 0, s.n // 2)
 
 
@@ -114,7 +114,7 @@ def _setback(s: Shape, setback: float) -> Sign:
     rise = unrest.setback(s)
     share = rise.height / s.learned
     real = rise.height > rise.noise and (s.gained or not rise.noise)
-    summary = f"rises again by {rise.height:.3g} after step {s.x[rise.low]:g}, {share:.0%} of all that was learned"
+    summary = f"rises again by {rise.height:.3g} after {s.unit} {s.x[rise.low]:g}, {share:.0%} of all that was learned"
     return Sign(share / setback if real else 0.0, summary, rise.low, s.n - 1)
 
 
@@ -127,7 +127,7 @@ def _wandering(s: Shape, wander: float, p: float) -> Sign:
 
 def _regret(s: Shape, regret: float) -> Sign:
     rise = unrest.regret(s)
-    summary = f"was down at {s.end - rise.height:.3g} by step {s.x[rise.low]:g} and ends at {s.end:.3g}"
+    summary = f"was down at {s.end - rise.height:.3g} by {s.unit} {s.x[rise.low]:g} and ends at {s.end:.3g}"
     return Sign(rise.height / s.learned / regret if rise.height > rise.noise else 0.0, summary, rise.low, s.n - 1)
 
 

@@ -61,11 +61,11 @@ def non_finite(curve: Curve) -> Evidence | None:
     at = _breaks(first)
     bad = ~np.isfinite(first.value)
     what = "NaN" if np.isnan(first.value[bad][0]) else "infinite"
-    span = (at, float(first.step[-1]))
+    span = (at, float(first.step[bad][-1]))
     facts = {"first_step": at, "non_finite": float(bad.sum())}
     for_good = bool(bad[int(np.argmax(bad)) :].all())
     rest = "" if bad.sum() == 1 else " and from then on" if for_good else f", and not finite {bad.sum()} times in all"
-    summary = f"'{first.name}' is {what} at step {at:g}{rest}"
+    summary = f"'{first.name}' is {what} at {curve.context.axis or 'step'} {at:g}{rest}"
     return Evidence(summary, facts, span, 1.0)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
+
 from lossdoc.curve import Curve
 from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
@@ -18,7 +20,9 @@ from lossdoc.synthetic import flat, healthy, overfit, slow
     quiet_on=(healthy, slow, overfit),
     mutes=("slow-learning", "slow-start", "underfitting"),
 )
-def not_learning(curve: Curve, *, stuck: float = 0.03, z: float = 2.58, left: float = 0.5) -> Evidence | None:
+def not_learning(
+    curve: Curve, *, stuck: float = 0.03, z: float = 2.58, left: float = 0.5, short: int = 15, still: float = 0.15
+) -> Evidence | None:
     """The loss stays where it began: nothing is learned at all.
 
     Looks like:
@@ -49,7 +53,9 @@ def not_learning(curve: Curve, *, stuck: float = 0.03, z: float = 2.58, left: fl
         1 %, block means that vary as white noise does (F test at 0.5 %), no point beyond twelve means of an exponential
         tail; and the same for validation. Or stuck at the loss of a uniform guess: start, end and validation within
         `stuck` of log n, no late trend. What ends below `left` of a known log n has learned, however fast: luck takes
-        an untrained model to 0.8 of it on a few flowers, not to half.
+        an untrained model to 0.8 of it on a few flowers, not to half. Below `short` points the rank test misses a fall of
+        two deviations more often than not, so that what looks like noise proves nothing: there all losses must lie
+        within `still` of the level as well.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 8, left
@@ -58,7 +64,7 @@ def not_learning(curve: Curve, *, stuck: float = 0.03, z: float = 2.58, left: fl
     s = shape(curve)
     if s.uniform is not None and s.left < left:
         return None
-    if s.flat:
+    if s.flat and (s.n >= short or np.ptp(s.y) <= still * abs(s.end)):
         span = float(s.y.max() - s.y.min())
         summary = f"the training loss stays at {s.end:.4g}" + (
             ": it does not move but for white noise" if span else " exactly"

@@ -93,5 +93,5 @@ def overfitting(
     facts = {"gap": excess, "train": s.end, "validation": s.val_end, "best_step": best, "rise": rise}
     summary = f"validation ends at {s.val_end:.3g}, training at {s.end:.3g}"
     if turns > 1:
-        summary += f"; validation was best at step {best:g} and has risen by {rise:.3g} since"
+        summary += f"; validation was best at {s.unit} {best:g} and has risen by {rise:.3g} since"
     return Evidence(summary, facts, (best, float(s.val.step[-1])), sureness(max(stays, turns)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import numpy as np
-
 from lossdoc.curve import Curve
 from lossdoc.features import series
 from lossdoc.features.shape import Shape, shape, sureness
@@ -81,10 +79,10 @@ def slow_start(
             best, end = (ratio / wanted, ratio), origin + length
     if best[0] < 1:
         return None
-    until = float(np.interp(end / max(len(s.smooth) - 1, 1), np.linspace(0, 1, s.n), s.x))
+    until = float(s.x[round(end / max(len(s.smooth) - 1, 1) * (s.n - 1))])
     if not s.by_epoch and until < steps:
         return None
-    summary = f"the loss hardly moves until step {until:.4g}, then falls from {s.start:.3g} to {s.end:.3g}"
+    summary = f"the loss hardly moves until {s.unit} {until:g}, then falls from {s.start:.3g} to {s.end:.3g}"
     return Evidence(summary, {"until": until, "plateau": best[1]}, (float(s.x[0]), until), sureness(best[0]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ class Layout:
     names: tuple[str, ...]
     first: int
     headless: bool
+
+
+THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 
 
 def sniff(head: bytes) -> float:
@@ -217,6 +221,7 @@ def _rows(text: str, layout: Layout) -> Iterator[tuple[int, list[str]]]:
 
 def _column(cells: list[str], *, comma: bool) -> Column:
     """Make a column of its cells; `comma` says that a decimal comma is possible, which all fractions must then use."""
+    cells = _without_thousands(cells, comma=comma)
     comma = comma and any("," in cell for cell in cells) and not any("." in cell for cell in cells)
     values = np.full(len(cells), np.nan)
     logged = np.zeros(len(cells), np.bool_)
@@ -230,6 +235,16 @@ def _column(cells: list[str], *, comma: bool) -> Column:
         else:
             values[place], logged[place] = number, True
     return Column(values, logged, tuple(cells) if unreadable else None, unreadable)
+
+
+def _without_thousands(cells: list[str], *, comma: bool) -> list[str]:
+    """Take out the commas that part thousands, `1,234.5`: where all commas can, and a decimal comma cannot be meant."""
+    parted = [cell for cell in cells if "," in cell]
+    if not parted or not all(THOUSANDS.fullmatch(cell) for cell in parted):
+        return cells
+    if comma and not any("." in cell or cell.count(",") > 1 for cell in parted):
+        return cells
+    return [cell.replace(",", "") for cell in cells]
 
 
 def _number(cell: str) -> float | None:
