@@ -20,7 +20,7 @@ from lossdoc.findings import Severity
 from lossdoc.loop import Tick
 from lossdoc.memorization import Memorization
 from lossdoc.memorizing import LEFT_OVER
-from lossdoc.parts.optimizers import Adam, OptimizerWord, Sgd
+from lossdoc.parts.optimizers import Adam, Optimizer, Sgd
 from lossdoc.parts.regularizers import L2
 from lossdoc.subject import Batch, OwnStep, Recipe, Subject
 from tests.subjects import digits, digits_pairs, mlp, subject
@@ -31,7 +31,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def on_digits(optimizer: OptimizerWord, **known: Any) -> Subject:
+def on_digits(optimizer: Optimizer, **known: Any) -> Subject:
     return subject(digits_pairs(), known.pop("build", mlp(64, 10, 64)), optimizer, **known)
 
 
@@ -146,7 +146,7 @@ def test_a_token_is_told_from_another_by_all_that_came_before_it() -> None:
         (Sgd(lr=3e-2, momentum=0.9), mlp(64, 10, 100, std=0.01)),  # begins with a long plateau
     ],
 )
-def test_a_healthy_network_is_healthy_at_its_own_rate(optimizer: OptimizerWord, build: Callable[[int], nn.Module]) -> None:
+def test_a_healthy_network_is_healthy_at_its_own_rate(optimizer: Optimizer, build: Callable[[int], nn.Module]) -> None:
     told: list[Tick] = []
     found = overfit.memorize(on_digits(optimizer, build=build), watch=told.append)
     report = overfit.report(found)

@@ -248,10 +248,9 @@ def test_a_folder_stands_for_its_model_yaml(tmp_path: Path) -> None:
     ],
     ids=["billion-laughs", "deep-lists", "deep-mappings"],
 )
+@pytest.mark.timeout(20)  # it would run for ever
 def test_a_bomb_does_no_harm(text: str) -> None:
-    began = time.monotonic()
     assert "error[syntax]" in faults(text)
-    assert time.monotonic() - began < 5
 
 
 def test_every_alias_means_a_word_or_key_that_exists() -> None:
