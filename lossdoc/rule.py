@@ -197,5 +197,9 @@ checks: Members[Rule[Any]] = Members("lossdoc.checks", Rule)
 
 def names_of(codes: Iterable[str]) -> dict[str, str]:
     """Return the rules' names by code; a code that is no rule's (a skipped stage) stands for itself."""
-    known = {one.code: one.name for folder in (patterns, checks) for one in folder.all()}
-    return {code: known.get(code, code) for code in codes}
+    wanted = tuple(codes)
+    folders = [
+        folder for prefix, folder in (("LC", patterns), ("LS", checks)) if any(code.startswith(prefix) for code in wanted)
+    ]
+    known = {one.code: one.name for folder in folders for one in folder.all()}
+    return {code: known.get(code, code) for code in wanted}
