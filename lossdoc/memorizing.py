@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossdoc import loop, train
+from lossdoc import calling, loop, train
 from lossdoc import samples as samples_of
 from lossdoc.curve import Curve, Series
 from lossdoc.memorization import Attempt, Ended, Measure, Memorization
@@ -229,5 +229,5 @@ def _evaluated(task: _Task, model: nn.Module) -> float:
     model.train()
     with torch.no_grad():
         for batch in itertools.islice(itertools.cycle(task.batches(0)), SETTLING if averages else 0):
-            train.call_model(model, batch)
+            calling.call_model(model, batch)
     return task.judge(model, 0, training=False)[1]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lossdoc.calling import call_loss, call_model, call_penalty, needs_a_tensor
 from lossdoc.curve import Floats
 from lossdoc.errors import NotApplicable
 from lossdoc.samples import joined as together
@@ -24,11 +25,7 @@ from lossdoc.train import (
     State,
     Training,
     begin,
-    call_loss,
-    call_model,
-    call_penalty,
     gradients,
-    needs_a_tensor,
     seeded,
     start,
     unregularized,

@@ -31,7 +31,7 @@ def of(subject: Subject) -> Answers | None:
     """Return the function, None where the loss is lossdoc's, or the targets are not a label for each row of outputs."""
     import torch
 
-    from lossdoc import probe, train
+    from lossdoc import calling, probe
 
     own = subject.recipe.step
     if own is None and ":" not in subject.loss.word:
@@ -48,7 +48,7 @@ def of(subject: Subject) -> Answers | None:
 
     def loss(size: float) -> float:
         if own is None:
-            return float(train.call_loss(subject.loss, size * right, batch.targets))
+            return float(calling.call_loss(subject.loss, size * right, batch.targets))
         return _told(subject, own, batch, size * right)
 
     try:

@@ -16,13 +16,13 @@ def judge(subject: Subject) -> Evidence | None:
 
     Where there is no telling what a right answer is, nothing is found.
     """
-    from lossdoc import probe, train
+    from lossdoc import calling, probe
 
     start = probe.one_start(subject)
     pair = _better_and_worse(subject, start.outputs[0], start.targets[0])
     if pair is None:
         return None
-    better, worse = (float(train.call_loss(subject.loss, outputs, start.targets[0])) for outputs in pair)
+    better, worse = (float(calling.call_loss(subject.loss, outputs, start.targets[0])) for outputs in pair)
     if not better > worse:
         return None
     return Evidence(

@@ -114,15 +114,15 @@ def _when_weights_grow(subject: Subject, penalty: Penalty) -> tuple[float, float
     """
     import torch
 
-    from lossdoc import probe, train
+    from lossdoc import calling, probe
 
     model = probe.untouched(subject).build(subject.seed)
     weights = [each for each in model.parameters() if each.requires_grad]
-    before = _number(train.call_penalty(penalty, model))
+    before = _number(calling.call_penalty(penalty, model))
     with torch.no_grad():
         for each in weights:
             each.mul_(1.1)
-    value = train.call_penalty(penalty, model)
+    value = calling.call_penalty(penalty, model)
     if not isinstance(value, torch.Tensor) or not value.requires_grad:
         return _number(value) - before, 0.0
     grads = torch.autograd.grad(value, weights, allow_unused=True)
