@@ -37,13 +37,7 @@ def examine_curve(
         UserError: when `select` or `ignore` names a pattern that does not exist.
     """
     rules = [rule for rule in chosen(select, ignore) if rule.matter != "Runs"]
-    why = _too_little(curve)
-    if why is not None:
-        rules = [_resting(rule, why) if rule.name != "non-finite" else rule for rule in rules]
-    with np.errstate(all="ignore"):
-        return examine(
-            title, curve, rules, source=source, run=curve.run, decisive=Severity.WARNING, inconclusive=why, notes=notes
-        )
+    return _examined(title, curve, rules, _too_little(curve), source=source, run=curve.run, notes=notes)
 
 
 def examine_runs(
@@ -63,10 +57,15 @@ def examine_runs(
     rules = [rule if "Runs" in rule.matter else _voted(rule) for rule in chosen(select, ignore)]
     short = [why for why in map(_too_little, runs.curves) if why is not None]
     why = short[0] if 2 * len(short) > len(runs.curves) else None
+    return _examined(title, runs, rules, why, source=source, run="*", notes=notes)
+
+
+def _examined(title: str, thing: Curve | Runs, rules: Sequence[Rule[Any]], why: str | None, **told: Any) -> Report:
+    """Put the rules to one thing; where nothing can be told of it, for the reason `why`, all rest but `non-finite`."""
     if why is not None:
         rules = [_resting(rule, why) if rule.name != "non-finite" else rule for rule in rules]
     with np.errstate(all="ignore"):
-        return examine(title, runs, rules, source=source, run="*", decisive=Severity.WARNING, inconclusive=why, notes=notes)
+        return examine(title, thing, rules, decisive=Severity.WARNING, inconclusive=why, **told)
 
 
 def diagnose(

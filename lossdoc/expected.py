@@ -47,11 +47,6 @@ def softmax_cells(scores: Floats) -> Floats:
     return np.asarray(logsumexp(scores)[:, None] - scores)
 
 
-def nll_cells(scores: Floats) -> Floats:
-    """Return the negative log-likelihood of each sample for each label it might have; the scores are log-probabilities."""
-    return -scores
-
-
 def hinge_cells(scores: Floats) -> Floats:
     """Return sum over j ≠ k of max(0, 1 + z_j − z_k) for each sample and each label k it might have: (N, n) to (N, n)."""
     margins = 1.0 + scores[:, None, :] - scores[:, :, None]  # (N, k, j)
