@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,16 @@ from lossdoc.subject import Point, Subject, Trial
 if TYPE_CHECKING:
     from lossdoc.loop import Tick
 
-Watch = Callable[[Point, "Tick"], bool]
+Watch = Callable[[Sequence[tuple[Point, "Tick"]]], Collection[int]]
 
 
-def go_on(_point: Point, _tick: Tick) -> bool:
-    """Return False: the watch that stops nothing."""
-    return False
+def go_on(_seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
+    """Return no place: the watch that ends nothing early."""
+    return ()
+
+
+def unheard(_text: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,11 @@ class Work:
     """What a runner is given.
 
     `make` turns a point into the subject to train; it can be pickled, so that other processes and machines can call it.
-    `watch(point, tick)` is called in the process of the caller after every step (a runner far away may call it less often)
-    and returns True to end that trial early. `jobs` is how many workers there may be, None for as many as there are cores.
+    `watch(seen)` is called in the process of the caller with the ticks of points that have come equally far, and returns the
+    places in `seen` of those to end early. It is called with every tick that measured the validation split, and beside that
+    as often as the runner finds cheap: serial after every step, others a few times a second or not at all.
+    `say` takes a line that a user should know, such as why a faster way was not gone. `jobs` is how many worker processes
+    there may be, None for what the runner thinks best.
     """
 
     make: Callable[[Point], Subject]
@@ -42,6 +49,7 @@ class Work:
     budget: Budget
     watch: Watch = go_on
     jobs: int | None = None
+    say: Callable[[str], object] = unheard
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -195,10 +195,11 @@ class _Tally:
         if not self.trials:
             self.planned = min(self.planned, self.asked)
 
-    def step(self, point: Point, tick: Tick) -> bool:
-        """Tell of one step; no trial is ended early."""
-        self._tell(Progress(len(self.trials), self.planned, point, tick=tick, best=self.best))
-        return False
+    def step(self, seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
+        """Tell of the steps of some points; no trial is ended early."""
+        for point, tick in seen:
+            self._tell(Progress(len(self.trials), self.planned, point, tick=tick, best=self.best))
+        return ()
 
     def end(self, trial: Trial) -> None:
         """Keep a trial and tell of it."""

@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from lossdoc.calling import call_loss, call_model, call_penalty
 from lossdoc.errors import UserError, user_code
+from lossdoc.masks import key_dropouts
 from lossdoc.subject import Batch, LiveOptimizer, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class PureTraining:
         recipe = subject.recipe
         self.recipe = recipe
         self.task = subject.task
-        self.objective = Objective(subject.build(seed), subject.loss, recipe.penalties).train()
+        self.objective = Objective(key_dropouts(subject.build(seed)), subject.loss, recipe.penalties).train()
         self.state = start(self.objective, recipe.optimizer)
         named = self.state.params if recipe.groups else ()
         self.others = {name: recipe.hyper_of(name.removeprefix("model.")) for name in named}
@@ -260,14 +261,19 @@ def begin(subject: Subject, seed: int) -> Training:
     return LiveTraining(subject, seed) if isinstance(recipe.optimizer, LiveOptimizer) else PureTraining(subject, seed)
 
 
+def mixed(*key: int) -> int:
+    """Return one seed for a key of several numbers."""
+    seed = 0
+    for part in key:
+        seed = (seed * 1_000_003 + part + 1) % (2**63 - 1)
+    return seed
+
+
 @contextmanager
 def seeded(*key: int) -> Iterator[None]:
     """Seed torch's generator for the block by the whole key, and leave the generator as it was afterwards."""
-    mixed = 0
-    for part in key:
-        mixed = (mixed * 1_000_003 + part + 1) % (2**63 - 1)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mixed)  # torch.manual_seed queues seeds for idle devices, too
+        torch.default_generator.manual_seed(mixed(*key))  # torch.manual_seed queues seeds for idle devices, too
         yield
 
 
@@ -277,17 +283,23 @@ def accuracy(outputs: Any, targets: Any, task: Task) -> float:
     Outputs are (B, n) or (B, T, n) scores against targets (B,) or (B, T); in a binary task, logits or probabilities of
     the targets' own shape, told apart by their range. Of outputs with several parts those named `logits` count.
     """
+    with torch.no_grad():
+        share = right(outputs, targets, task)
+    return math.nan if share is None else float(share)
+
+
+def right(outputs: Any, targets: Any, task: Task) -> Tensor | None:
+    """Return what `accuracy` does as a scalar tensor, so that it works under vmap; None in the place of NaN."""
     outputs = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
-        return math.nan
-    with torch.no_grad():
-        if task == "binary" and outputs.numel() == targets.numel():
-            flat = outputs.reshape(targets.shape)
-            split_at = 0.5 if bool(((flat >= 0) & (flat <= 1)).all()) else 0.0
-            return float(((flat > split_at) == (targets > 0.5)).double().mean())
-        if task in ("classification", "language", "binary") and outputs.ndim == targets.ndim + 1:
-            return float((outputs.argmax(-1) == targets).double().mean())
-    return math.nan
+        return None
+    if task == "binary" and outputs.numel() == targets.numel():
+        flat = outputs.reshape(targets.shape)
+        split_at = 0.5 * ((flat >= 0) & (flat <= 1)).all()
+        return ((flat > split_at) == (targets > 0.5)).double().mean()
+    if task in ("classification", "language", "binary") and outputs.ndim == targets.ndim + 1:
+        return (outputs.argmax(-1) == targets).double().mean()
+    return None
 
 
 def measure(subject: Subject, model: nn.Module, batch: Batch, *, training: bool) -> Losses:

@@ -200,7 +200,7 @@ def test_a_diverged_trial_is_kept_with_the_step_it_died_at() -> None:
 
 
 def test_a_watch_can_end_a_trial() -> None:
-    work = Work(partial(variant, small()), [Point(0, {RATE: 1e-2})], Budget(steps=40), watch=lambda _, tick: tick.step == 7)
+    work = Work(partial(variant, small()), [Point(0, {RATE: 1e-2})], Budget(steps=40), watch=lambda seen: [0] if seen[0][1].step == 7 else [])
     (trial,) = runners.get("serial").run(work)
     assert len(trial.curve.train) == 7
 

@@ -25,7 +25,7 @@ def run_point(subject: Subject, point: Point, budget: Budget, watch: Watch) -> T
     feed = loop.epochs_of(subject, point.seed)
     for tick in loop.run(subject, training, feed, seed=point.seed, steps=budget.steps, epochs=budget.epochs):
         log.add(tick)
-        if watch(point, tick):
+        if watch([(point, tick)]):
             break
     _validate_the_end(subject, training, log)
     return trial_of(point, log)

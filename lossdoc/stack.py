@@ -1,0 +1,57 @@
+"""Points of one architecture in training as one: what a stack is, what it is given, and what it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from lossdoc.subject import Subject
+
+
+class UnstackableError(Exception):
+    """These points cannot be trained as one; the text says why, to follow "because"."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """One batch for each of K points.
+
+    Inputs and targets are tensors (or mappings of such) of shape (B, ...) where all points see the same samples (`shared`),
+    else (K, B, ...).
+    """
+
+    inputs: Any
+    targets: Any
+    shared: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What K points measured before an update: tensors (K,), the loss without and with penalties, the accuracy or NaN."""
+
+    loss: Tensor
+    total: Tensor
+    accuracy: Tensor
+
+
+class Stack(Protocol):
+    """K points in training as one. What became of one point never reaches another: a diverged one stays alone with it."""
+
+    def step(self, batch: Joined, factors: Tensor, keys: Sequence[int]) -> Measured:
+        """Take one step; `factors` (K,) multiply the learning rates, `keys` are what seeds each point's random numbers."""
+
+    def evaluate(self, batch: Joined) -> Measured:
+        """Measure a batch in evaluation mode."""
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with the points at these places only, in this order."""
+
+    def parameters(self, place: int) -> dict[str, Tensor]:
+        """Return copies of the parameters and buffers of one point, by their names in the model."""
+
+
+StackMaker = Callable[[Sequence[Subject], Sequence[int], Joined], Stack]
+"""Makes a stack of subjects, each with its seed; the batch shows shapes and types. Raises UnstackableError."""

@@ -1,0 +1,1 @@
+"""The ways to train many points of one architecture as one."""
