@@ -6,13 +6,14 @@ rate is too high only if the best rate found for the same task and optimizer lea
 unclear the run is dropped. Nothing of lossdoc's patterns is used here. Half of the tasks are marked "dev", the others
 "test": look at single curves of the first only. The folder has the form that scoring scripts for labelled curves read:
 `index.json` (label, also, and what a user would know) and a CSV a run. Two processes train
-some 700 runs; `--share 0.5` makes half as many.
+some 1,500 runs; `--share 1.5` makes half as many again.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import time
 from collections import Counter
@@ -23,10 +24,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from conditions import PLANS, TRIES, also, holds
-from training import Log, Setup, Task, search, tasks, train
+from conditions import PLANS, ROUNDS, also, control, holds
+from tasks import Task, Values, tasks
+from training import Best, Log, Setup, search, train
 
 LOSSES = {"softmax": "cross_entropy", "binary": "bce", "multilabel": "bce"}
+
+
+def shown(setup: Setup, log: Log) -> Values:
+    """Return the training losses of a log by steps as a logger shows them: as they are, their running mean, a window's."""
+    if setup.shown == "window":
+        sums = np.cumsum(np.r_[0.0, log.train])
+        ends = np.arange(1, len(log.train) + 1)
+        return (sums[ends] - sums[np.maximum(0, ends - setup.every)]) / np.minimum(setup.every, ends)
+    if setup.shown == "ema":
+        weights = 0.9 ** np.arange(len(log.train))
+        return np.convolve(log.train, weights)[: len(log.train)] / np.cumsum(weights)  # debiased, as TensorBoard does
+    return log.train
 
 
 def write(folder: Path, name: str, setup: Setup, log: Log) -> int:
@@ -36,10 +50,10 @@ def write(folder: Path, name: str, setup: Setup, log: Log) -> int:
         ends = [0, *log.at]
         rows = [(i + 1, float(log.train[a:b].mean()), vals.get(b)) for i, (a, b) in enumerate(pairwise(ends))]
     else:
-        kept = [step for step in range(1, len(log.train) + 1) if (step - 1) % setup.every == 0 or step in vals]
-        rows = [
-            (step, float(log.train[step - 1]) if (step - 1) % setup.every == 0 else None, vals.get(step)) for step in kept
-        ]
+        losses, steps = shown(setup, log), range(1, len(log.train) + 1)
+        logged = {step for step in steps if (step - 1) % setup.every == 0}
+        kept = [step for step in steps if step in logged or step in vals]
+        rows = [(step, float(losses[step - 1]) if step in logged else None, vals.get(step)) for step in kept]
     head = "step,train_loss" + ",val_loss" * setup.with_val
     cells = [",".join("" if cell is None else f"{cell:.6g}" for cell in row[: 2 + setup.with_val]) for row in rows]
     (folder / f"{name}.csv").write_text("\n".join([head, *cells]) + "\n")
@@ -50,7 +64,7 @@ def plain(draw: random.Random, task: Task, name: str) -> Setup:
     """Draw what has nothing to do with the condition."""
     steps = draw.choice([300, 400, 600]) if task.net == "mlp" else 300
     axis = draw.choice(["step", "epoch"])
-    batch = draw.choice([16, 32])
+    batch = draw.choice([8, 16, 32, 32])
     every = draw.choice([1, 1, 5]) if steps >= 600 else 1
     return Setup(0.0, draw.randrange(10**6), name, batch, steps, axis=axis, every=every, with_val=draw.random() < 0.7)
 
@@ -83,30 +97,39 @@ def described(key: str, label: str, task: Task, setup: Setup, log: Log) -> dict[
 
 
 def work(job: tuple[str, str, float, int]) -> list[dict[str, Any]]:
-    """Train all runs of one task; return their entries of the index."""
+    """Train all runs of one task, each round those that are still wanted; return their entries of the index."""
     name, out, share, seed = job
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
+    torch.manual_seed(seed)
     task = next(each for each in tasks() if each.name == name)
-    draw, folder, found = random.Random(f"{name}{seed}"), Path(out), []
-    best = {each: search(task, each, 300) for each in ("adam", "sgd", "momentum")}
-    for label, (plan, many) in PLANS.items():
-        wanted = max(1, round(many * share))
-        for each in range(TRIES * wanted):
-            if sum(entry["label"] == label for entry in found) == wanted:
-                break
-            setup = plain(draw, task, draw.choice(list(best)))
-            setup = plan(draw, best[setup.optimizer], setup)
+    draw, found = random.Random(f"{name}{seed}"), []
+    best = search(task, 300)
+    wanted = {label: max(1, round(many * share)) for label, (_, many) in PLANS.items()}
+    have: Counter[str] = Counter()
+    for factor in ROUNDS:
+        labels = [label for label, many in wanted.items() for _ in range(math.ceil(factor * (many - have[label])))]
+        setups = [planned(draw, task, label, best) for label in labels]
+        beside = [control(label, setup, best[setup.optimizer]) for label, setup in zip(labels, setups, strict=True)]
+        logs = train(task, setups + [each for each in beside if each is not None])
+        others = iter(logs[len(setups) :])
+        for label, setup, log, other in zip(labels, setups, logs, beside, strict=False):
+            known = None if other is None else next(others)
             with np.errstate(all="ignore"):
-                log = train(task, setup)
-                if not holds(label, setup, log, best[setup.optimizer]):
+                if not holds(label, setup, log, best[setup.optimizer], known):
                     continue
-            key = f"{name}-{label}-{each}"
-            points = write(folder, key, setup, log)
-            if points < 7 and label not in {"inconclusive", "nan"}:
-                continue
-            found.append(described(key, label, task, setup, log) | {"points": points})
+            key = f"{name}-{label}-{len(found)}"
+            points = write(Path(out), key, setup, log)
+            if have[label] < wanted[label] and (points >= 7 or label in {"inconclusive", "nan"}):
+                found.append(described(key, label, task, setup, log) | {"points": points})
+                have[label] += 1
     return found
+
+
+def planned(draw: random.Random, task: Task, label: str, best: dict[str, Best]) -> Setup:
+    """Draw a run with a condition."""
+    setup = plain(draw, task, draw.choice(list(best)))
+    return PLANS[label][0](draw, best[setup.optimizer], setup)
 
 
 def main() -> None:
@@ -115,10 +138,12 @@ def main() -> None:
     parse.add_argument("--share", type=float, default=1.0, help="of the runs of each label")
     parse.add_argument("--jobs", type=int, default=2)
     parse.add_argument("--seed", type=int, default=0)
+    parse.add_argument("--tasks", nargs="*", help="only these")
     args = parse.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
-    jobs = [(each.name, str(args.out), args.share, args.seed) for each in tasks()]
+    names = args.tasks or [each.name for each in tasks()]
+    jobs = [(name, str(args.out), args.share, args.seed) for name in names]
     index: list[dict[str, Any]] = []
     with ProcessPoolExecutor(args.jobs) as pool:
         for done in as_completed(pool.submit(work, job) for job in jobs):

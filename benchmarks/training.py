@@ -1,47 +1,31 @@
-"""The tasks, networks and faults of the labelled runs, and the loop that trains one."""
+"""How one run of the labelled runs is set up, its faults included, and the loop that trains many of them at once."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from itertools import groupby
 
 import numpy as np
 import torch
+from networks import ACTS, Build, Runs, draw, forward, sizes, views
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from tasks import Task, Values
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the name torch's own documentation uses)
 
-DATA = Path(__file__).parents[1] / "lossdoc" / "datasets"
-TEXT = (
-    "the doctor reads the curve and the curve tells the doctor what the model will not say. a loss that falls and then lies "
-    "still has learned what it can; a loss that climbs was pushed the wrong way; a loss that leaps was pushed too hard. "
-    "patience is a remedy, more data is a better one, and a smaller step is often enough. "
-) * 6
-Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A data set with a loss; `base` is the loss of having learned nothing, `classes` None unless one class is predicted."""
-
-    name: str
-    split: str
-    kind: str
-    inputs: Tensor
-    targets: Tensor
-    outputs: int
-    base: float
-    n_train: int
-    classes: int | None = None
-    net: str = "mlp"
+TOGETHER = 128  # runs trained at once
+HELD = 300  # validation samples at most
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How one run is trained and logged, its injected faults included."""
+    """How one run is trained and logged, its injected faults included.
+
+    `before` steps are trained, at ten times the rate, before the log begins: what is logged is a fine-tuning. `shown` tells
+    what a log by steps holds: the losses, their exponential mean (ema), or the means of the steps between (window).
+    """
 
     lr: float
     seed: int = 0
@@ -63,8 +47,10 @@ class Setup:
     decay: float = 0.0
     label_noise: float = 0.0
     schedule: str = "constant"
+    before: int = 0
     axis: str = "step"
     every: int = 1
+    shown: str = "raw"
     with_val: bool = True
     variant: str = ""
 
@@ -91,6 +77,194 @@ class Log:
         return np.array([part.mean() for part in np.array_split(self.train, count)])
 
 
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda _: 1.0,
+    "warm-up": lambda t: min(1.0, t / 0.08 + 0.01),
+    "step-decay": lambda t: 0.1 ** (int(t / 0.4)),
+    "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)) + 1e-3,
+    "restarts": lambda t: 0.5 * (1 + math.cos(math.pi * ((t * 4) % 1))) + 1e-3,
+    "one-cycle": lambda t: min(t / 0.3, (1 - t) / 0.7) + 1e-2,
+    "warm-up cosine": lambda t: min(1.0, t / 0.1 + 0.01) * (0.5 * (1 + math.cos(math.pi * t)) + 1e-3),
+    "linear": lambda t: 1.0 - 0.99 * t,
+}
+RESTS = {"no-step", "detached", "stale"}  # faults that leave the weights as they are
+
+
+class Feed:
+    """Which samples one run sees: (steps, batch) places of inputs and of targets (-1 where a batch is shorter)."""
+
+    def __init__(self, task: Task, setup: Setup) -> None:
+        random = np.random.default_rng(setup.seed)
+        mixed = random.permutation(len(task.inputs))
+        self.n_train = min(setup.n_train or task.n_train, task.n_train)
+        self.rest = mixed[task.n_train : task.n_train + HELD]
+        self.n_val = min(setup.n_val or len(self.rest), len(self.rest))
+        self.per_epoch = math.ceil(self.n_train / setup.batch)
+        train, targets = mixed[: self.n_train], mixed[: self.n_train].copy()
+        wrong = random.random(self.n_train) < setup.label_noise
+        targets[wrong] = train[random.permutation(self.n_train)][wrong]
+        order = np.argsort(task.targets.reshape(len(task.targets), -1)[targets, 0].numpy(), kind="stable")
+        epochs = math.ceil((setup.steps + setup.before) / self.per_epoch)
+        rows = []
+        for _ in range(epochs):
+            order = order if setup.order == "sorted" else random.permutation(self.n_train)
+            rows.append(np.pad(order, (0, self.per_epoch * setup.batch - self.n_train), constant_values=-1))
+        places = np.concatenate(rows).reshape(-1, setup.batch)[: setup.steps + setup.before]
+        self.inputs = np.where(places < 0, -1, train[places])
+        self.targets = np.where(places < 0, -1, targets[places])
+        if setup.fault != "inputs" or task.net == "gru":  # a bad batch with wrong labels, or with wild inputs
+            for step in setup.bad:
+                real = self.targets[step] >= 0
+                self.targets[step, real] = np.random.default_rng(step).permutation(self.targets[step, real])
+        self.random = random
+
+    def drawn(self, *, resample: bool) -> NDArray[np.intp]:
+        """Return the places among the held samples that this validation takes."""
+        return self.random.choice(len(self.rest), self.n_val, replace=False) if resample else np.arange(self.n_val)
+
+
+def train(task: Task, setups: list[Setup]) -> list[Log]:
+    """Train runs of one task, those of like size, optimizer and length together; return their logs in the order given."""
+
+    def kind(i: int) -> tuple[bool, bool]:
+        return setups[i].depth > 1 or setups[i].width > 32, setups[i].optimizer == "adam"
+
+    logs: dict[int, Log] = {}
+    order = sorted(range(len(setups)), key=lambda i: (kind(i), setups[i].steps))
+    for _, alike in groupby(order, kind):
+        runs = list(alike)
+        for first in range(0, len(runs), TOGETHER):
+            several = sorted(runs[first : first + TOGETHER], key=lambda i: list(ACTS).index(setups[i].act))
+            logs.update(zip(several, Together(task, [setups[i] for i in several]).logs(), strict=True))
+    return [logs[i] for i in range(len(setups))]
+
+
+def rate(setup: Setup, step: int) -> float:
+    """Return the learning rate of a step, counted from before the log begins."""
+    t = (step - setup.before) / setup.steps
+    factor = 10.0 if t < 0 else SCHEDULES[setup.schedule](min(t, 1.0))
+    return 0.0 if setup.fault in RESTS else setup.lr * factor
+
+
+class Together:
+    """Runs of one task, sorted by activation, trained step by step with stacked weights."""
+
+    def __init__(self, task: Task, setups: list[Setup]) -> None:
+        self.task, self.setups = task, setups
+        self.feeds = [Feed(task, setup) for setup in setups]
+        self.width = max(setup.width for setup in setups)
+        self.builds = [Build(s.width, s.depth, s.act, s.scale, s.fault == "dead", s.seed) for s in setups]
+        self.runs = Runs(self.builds, [setup.dropout for setup in setups], self.width)
+        self.shapes = sizes(task, max(setup.depth for setup in setups), self.width)
+        self.flat = torch.stack([draw(build, self.shapes) for build in self.builds])
+        self.weights = views(self.flat, self.shapes)
+        self.slots = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
+        self.steps = np.array([setup.steps + setup.before for setup in setups])
+        self.inputs, self.targets = (self._padded([getattr(f, name) for f in self.feeds]) for name in ("inputs", "targets"))
+        self.decay = self._each(lambda s: s.decay)[:, None]
+        self.momentum = self._each(lambda s: 0.9 * (s.optimizer == "momentum"))[:, None]
+        self.adam = setups[0].optimizer == "adam"
+        self.sign = self._each(lambda s: -1 if s.fault == "sign" else 1)
+        self.summed = self._each(lambda s: s.fault == "sum") > 0
+        self.poisoned = self._each(lambda s: s.before + s.steps // 2 if s.fault == "poison" else math.inf)
+        self.rates = torch.tensor([[rate(s, step) for s in setups] for step in range(self.steps.max())])[..., None]
+
+    def _each(self, of: Callable[[Setup], float]) -> Tensor:
+        return torch.tensor([float(of(setup)) for setup in self.setups])
+
+    def _padded(self, feeds: list[NDArray[np.intp]]) -> Tensor:
+        made = np.full((len(feeds), self.steps.max(), max(each.shape[1] for each in feeds)), -1)
+        for run, each in enumerate(feeds):
+            made[run, : len(each), : each.shape[1]] = each
+        return torch.from_numpy(made)
+
+    def logs(self) -> list[Log]:
+        """Train them all; return what was measured from where each log begins."""
+        runs = range(len(self.setups))
+        losses = np.full((len(runs), self.steps.max()), math.nan)
+        at: list[list[int]] = [[] for _ in runs]
+        seen: list[list[tuple[float, float]]] = [[] for _ in runs]
+        for step in range(self.steps.max()):
+            losses[:, step] = self._step(step)
+            ends = [r for r in runs if step < self.steps[r] and (step + 1) % self.feeds[r].per_epoch == 0]
+            ends = [r for r in ends if step >= self.setups[r].before]
+            for r, found in zip(ends, self._validate(ends) if ends else (), strict=True):
+                at[r].append(step + 1 - self.setups[r].before)
+                seen[r].append(found)
+        return [self._log(r, losses[r], at[r], np.array(seen[r]).reshape(-1, 2)) for r in runs]
+
+    def _log(self, r: int, losses: Values, at: list[int], seen: Values) -> Log:
+        feed, first = self.feeds[r], self.setups[r].before
+        return Log(losses[first : self.steps[r]], at, seen[:, 0], seen[:, 1], feed.per_epoch, feed.n_train, feed.n_val)
+
+    def _step(self, step: int) -> Values:
+        places = self.inputs[:, step]
+        real = (places >= 0).float()
+        x, y = self.task.inputs[places.clamp(min=0)], self.task.targets[self.targets[:, step].clamp(min=0)]
+        for r, setup in enumerate(self.setups):
+            if setup.bad and setup.fault == "inputs" and step in setup.bad and self.task.net != "gru":
+                x[r] *= 12
+        each = self._measure(forward(self.task, self.weights, x, self.runs), y, self.setups)
+        many = real.sum(1)
+        whole = (each * real).sum(1) / torch.where(self.summed, torch.ones(()), many.clamp(min=1))
+        whole = whole * torch.where(self.poisoned <= step, math.nan, 1.0)
+        grads = torch.autograd.grad((whole * self.sign).sum(), list(self.weights.values()), allow_unused=True)
+        held = [
+            (torch.zeros_like(p) if g is None else g).reshape(len(whole), -1)
+            for p, g in zip(self.weights.values(), grads, strict=True)
+        ]
+        self._update(step, torch.cat(held, 1))
+        return whole.detach().numpy().astype(float)
+
+    def _measure(self, out: Tensor, y: Tensor, setups: list[Setup]) -> Tensor:
+        """Return every sample's loss, (runs, n)."""
+        runs, n = y.shape[:2]
+        kind = self.task.kind
+        if kind == "softmax":
+            twice = torch.tensor([s.fault == "twice" for s in setups])[:, None, None]
+            logs = F.log_softmax(torch.where(twice, out.softmax(-1), out) if twice.any() else out, -1)
+            flat = torch.tensor([s.smoothing for s in setups])[:, None]
+            picked = logs.gather(-1, y.reshape(runs, -1, 1))[..., 0]
+            return -((1 - flat) * picked + flat * logs.mean(-1)).reshape(runs, n, -1).mean(-1)
+        if kind in {"binary", "multilabel"}:
+            return F.binary_cross_entropy_with_logits(out, y, reduction="none").mean(-1)
+        if kind == "mse":
+            return ((out - y) ** 2).mean(-1)
+        return 0.5 * (out[..., 1] + (out[..., 0] - y[..., 0]) ** 2 * (-out[..., 1]).exp())
+
+    @torch.no_grad()
+    def _update(self, step: int, grad: Tensor) -> None:
+        """Take one step of each run's optimizer; a bad batch's gradient is held to a norm of 0.1."""
+        for r, setup in enumerate(self.setups):
+            if setup.bad and step in setup.bad:
+                grad[r] *= (0.1 / grad[r].norm()).clamp(max=1)
+        if self.decay.any():
+            grad = grad + self.decay * self.flat
+        first, second = self.slots
+        if not self.adam:
+            self.flat.sub_(first.mul_(self.momentum).add_(grad) * self.rates[step])
+            return
+        first.lerp_(grad, 0.1)
+        second.mul_(0.999).addcmul_(grad, grad, value=0.001)
+        spread = second.sqrt().mul_((1 - 0.999 ** (step + 1)) ** -0.5).add_(1e-8)
+        self.flat.sub_((first / spread).mul_(self.rates[step] / (1 - 0.9 ** (step + 1))))
+
+    @torch.no_grad()
+    def _validate(self, runs: list[int]) -> list[tuple[float, float]]:
+        """Return the logged and the full validation loss of some runs; of a summed loss, that of a batch."""
+        held = torch.from_numpy(np.stack([self.feeds[r].rest for r in runs]))
+        x, y = self.task.inputs[held], self.task.targets[held]
+        weights = {name: p[runs] for name, p in self.weights.items()}
+        out = forward(self.task, weights, x, Runs([self.builds[r] for r in runs], None, self.width))
+        setups = [self.setups[r] for r in runs]
+        each = self._measure(out, y, setups).numpy().astype(float)
+        each *= np.array([s.batch if s.fault == "sum" else 1.0 for s in setups])[:, None]
+        return [
+            (float(losses[self.feeds[r].drawn(resample=self.setups[r].resample)].mean()), float(losses.mean()))
+            for r, losses in zip(runs, each, strict=True)
+        ]
+
+
 @dataclass(frozen=True)
 class Best:
     """The best rate found for a task and an optimizer, the loss it begins and ends at, and when half was learned."""
@@ -102,197 +276,16 @@ class Best:
     half: float
 
 
-def tasks() -> list[Task]:
-    """Make the tasks."""
-    draw = np.random.default_rng(7)
-
-    def task(name: str, split: str, kind: str, data: tuple[Any, Any], outputs: int, **more: Any) -> Task:
-        x, y = data
-        x = torch.tensor(np.asarray(x, np.float32))
-        y = torch.tensor(np.asarray(y, np.int64 if kind == "softmax" else np.float32))
-        base = {"softmax": math.log(max(outputs, 2)), "binary": math.log(2), "multilabel": math.log(2)}.get(kind, 1.0)
-        classes = outputs if kind == "softmax" else 2 if kind == "binary" else None
-        more.setdefault("n_train", min(400, int(0.6 * len(x))))
-        return Task(name, split, kind, x, y, outputs, base, classes=classes, **more)
-
-    def packed(name: str) -> tuple[Values, Any]:
-        held = np.load(DATA / f"{name}.npz")
-        x = held["inputs"].reshape(len(held["inputs"]), -1).astype(float)
-        return (x - x.mean(0)) / (x.std(0) + 1e-3), held["targets"]
-
-    digits, wine, iris = packed("digits"), packed("wine"), packed("iris")
-    label = draw.integers(0, 5, 900)
-    blobs = draw.normal(0, 1, (5, 6))[label] * 1.6 + draw.normal(0, 1, (900, 6))
-    x1 = draw.uniform(-2, 2, (900, 1))
-    turn, side = draw.uniform(0.5, 3, 900), draw.integers(0, 2, 900)
-    angle = 1.6 * turn + math.pi * side
-    spiral = np.c_[turn * np.cos(angle), turn * np.sin(angle)] / 1.5 + draw.normal(0, 0.06, (900, 2))
-    five = draw.uniform(0, 1, (900, 5))
-    friedman = 10 * np.sin(np.pi * five[:, 0] * five[:, 1]) + 20 * (five[:, 2] - 0.5) ** 2 + 10 * five[:, 3] + 5 * five[:, 4]
-    friedman = (friedman - friedman.mean()) / friedman.std() + draw.normal(0, 0.15, 900)
-    flat = draw.normal(0, 1, (1200, 2))
-    ring = np.digitize(np.hypot(*flat.T), [0.76, 1.18, 1.67])
-    many = draw.normal(0, 1, (900, 10))
-    tags = (many @ draw.normal(0, 1, (10, 6)) + draw.normal(0, 0.3, (900, 6)) > 0).astype(float)
-    letters = sorted(set(TEXT))
-    code = np.array([letters.index(letter) for letter in TEXT])
-    windows = np.lib.stride_tricks.sliding_window_view(code, 13)[::2]
-    small = {"n_train": 90}
-    return [
-        task("digits", "dev", "softmax", digits, 10),
-        task("wine", "dev", "softmax", wine, 3, **small),
-        task("blobs", "dev", "softmax", (blobs, label), 5),
-        task("sine", "dev", "mse", (x1, np.sqrt(2) * np.sin(3 * x1[:, 0]) + draw.normal(0, 0.2, 900)), 1),
-        task("spirals", "dev", "binary", (spiral * 1.2, side), 1),
-        task("iris", "dev", "softmax", iris, 3, **small),
-        task("digits_cnn", "test", "softmax", (digits[0].reshape(-1, 1, 8, 8), digits[1]), 10, net="cnn"),
-        task("chars", "test", "softmax", (windows[:, :-1], windows[:, 1:]), len(letters), net="gru"),
-        task("friedman", "test", "mse", (five * 3.4 - 1.7, friedman), 1),
-        task("rings", "test", "softmax", (flat, ring), 4),
-        task("tags", "test", "multilabel", (many, tags), 6),
-        task("friedman_nll", "test", "nll", (five * 3.4 - 1.7, friedman), 2),
-    ]
-
-
-class Chars(nn.Module):
-    """A character model: embedding, GRU, linear."""
-
-    def __init__(self, letters: int, width: int) -> None:
-        super().__init__()
-        self.embed, self.head = nn.Embedding(letters, 16), nn.Linear(width, letters)
-        self.cell = nn.GRU(16, width, batch_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, t) letters to (n, letters, t) logits."""
-        logits: Tensor = self.head(self.cell(self.embed(x.long()))[0])
-        return logits.transpose(1, 2)
-
-
-def network(task: Task, setup: Setup) -> nn.Module:
-    """Build the network, its weights multiplied by `scale`."""
-    torch.manual_seed(setup.seed)
-    act: type[nn.Module] = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[setup.act]
-    if task.net == "gru":
-        net: nn.Module = Chars(task.outputs, setup.width)
-    else:
-        layers: list[nn.Module] = []
-        size = task.inputs[0].numel()
-        if task.net == "cnn":
-            layers += [nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
-            size = 8 * 16
-        for _ in range(setup.depth):
-            layers += [nn.Linear(size, setup.width), act(), nn.Dropout(setup.dropout)]
-            size = setup.width
-        net = nn.Sequential(*layers, nn.Linear(size, task.outputs, bias=setup.fault != "dead"))
-    with torch.no_grad():
-        for name, each in net.named_parameters():
-            if each.ndim > 1:
-                each.mul_(setup.scale)
-            elif setup.fault == "dead" and name.endswith("bias"):
-                each.fill_(-100.0)
-    return net
-
-
-def measure(task: Task, setup: Setup, out: Tensor, y: Tensor) -> Tensor:
-    """Return the loss of outputs."""
-    if task.kind == "softmax":
-        out = out.softmax(1) if setup.fault == "twice" else out
-        loss = F.cross_entropy(out, y, label_smoothing=setup.smoothing)
-    elif task.kind in {"binary", "multilabel"}:
-        loss = F.binary_cross_entropy_with_logits(out.reshape(y.shape), y)
-    elif task.kind == "mse":
-        loss = F.mse_loss(out[:, 0], y)
-    else:
-        loss = (0.5 * (out[:, 1] + (out[:, 0] - y) ** 2 * (-out[:, 1]).exp())).mean()
-    return loss * len(y) if setup.fault == "sum" else loss
-
-
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda _: 1.0,
-    "warm-up": lambda t: min(1.0, t / 0.08 + 0.01),
-    "step-decay": lambda t: 0.1 ** (int(t / 0.4)),
-    "cosine": lambda t: 0.5 * (1 + math.cos(math.pi * t)) + 1e-3,
-    "restarts": lambda t: 0.5 * (1 + math.cos(math.pi * ((t * 4) % 1))) + 1e-3,
-    "one-cycle": lambda t: min(t / 0.3, (1 - t) / 0.7) + 1e-2,
-}
-
-
-def optimizer(net: nn.Module, setup: Setup) -> torch.optim.Optimizer:
-    """Return the optimizer; one that holds other parameters where that is the fault."""
-    held = (nn.Linear(2, 2) if setup.fault == "stale" else net).parameters()
-    if setup.optimizer == "adam":
-        return torch.optim.Adam(held, setup.lr, weight_decay=setup.decay, fused=True)
-    momentum = 0.9 if setup.optimizer == "momentum" else 0.0
-    return torch.optim.SGD(held, setup.lr, momentum=momentum, weight_decay=setup.decay, fused=True)
-
-
-def train(task: Task, setup: Setup) -> Log:
-    """Train one run."""
-    draw = np.random.default_rng(setup.seed)
-    mixed = draw.permutation(len(task.inputs))
-    n_train = min(setup.n_train or task.n_train, task.n_train)
-    rest = mixed[task.n_train : task.n_train + 300]
-    n_val = min(setup.n_val or len(rest), len(rest))
-    x, y = task.inputs[mixed[:n_train]], task.targets[mixed[:n_train]].clone()
-    wrong = torch.as_tensor(draw.random(n_train) < setup.label_noise)
-    y[wrong] = y[torch.as_tensor(draw.permutation(n_train))][wrong]
-    per_epoch = math.ceil(n_train / setup.batch)
-    net = network(task, setup)
-    opt = optimizer(net, setup)
-    losses, at, val, full = [], [], [], []
-    order = np.argsort(y.reshape(n_train, -1)[:, 0].numpy(), kind="stable")
-    for step in range(setup.steps):
-        if step % per_epoch == 0 and setup.order != "sorted":
-            order = draw.permutation(n_train)
-        chosen = order[(step % per_epoch) * setup.batch :][: setup.batch]
-        losses.append(move((task, setup), net, opt, (x[chosen], y[chosen]), step))
-        if (step + 1) % per_epoch == 0:
-            at.append(step + 1)
-            here = draw.choice(rest, n_val, replace=False) if setup.resample else rest[:n_val]
-            full.append(validate(task, setup, net, rest))
-            val.append(validate(task, setup, net, here))
-    return Log(np.array(losses), at, np.array(val), np.array(full), per_epoch, n_train, n_val)
-
-
-def move(
-    run: tuple[Task, Setup], net: nn.Module, opt: torch.optim.Optimizer, batch: tuple[Tensor, Tensor], step: int
-) -> float:
-    """Take one training step, with whatever is wrong in it; return the loss before it."""
-    (task, setup), (a, b) = run, batch
-    if step in setup.bad and (task.net == "gru" or setup.fault == "labels"):
-        b = b[torch.as_tensor(np.random.default_rng(step).permutation(len(b)))]
-    elif step in setup.bad:
-        a = 12 * a
-    if setup.fault == "poison" and step >= setup.steps // 2:
-        a = a.clone().float()
-        a.view(-1)[0] = math.nan
-    for group in opt.param_groups:
-        group["lr"] = setup.lr * SCHEDULES[setup.schedule](step / setup.steps)
-    opt.zero_grad()
-    out = net(a)
-    loss = measure(task, setup, out.detach().requires_grad_() if setup.fault == "detached" else out, b)
-    (-loss if setup.fault == "sign" else loss).backward()
-    if step in setup.bad:
-        nn.utils.clip_grad_norm_(net.parameters(), 0.1)
-    if setup.fault != "no-step":
-        opt.step()
-    return loss.item()
-
-
-def validate(task: Task, setup: Setup, net: nn.Module, chosen: NDArray[np.intp]) -> float:
-    """Return the loss of chosen samples in evaluation mode; of a summed loss, that of a batch."""
-    net.eval()
-    with torch.no_grad():
-        loss = measure(task, setup, net(task.inputs[chosen]), task.targets[chosen]).item()
-    net.train()
-    return loss / len(chosen) * setup.batch if setup.fault == "sum" else loss
-
-
-def search(task: Task, name: str, steps: int) -> Best:
-    """Find the best rate of an optimizer on a task, half a decade apart."""
-    rates = np.geomspace(1e-3, 1e-1, 5) if name == "adam" else np.geomspace(1e-2, 1, 5)
-    logs = [(train(task, Setup(float(rate), 1, name, steps=steps)), float(rate)) for rate in rates]
-    log, rate = min(logs, key=lambda each: each[0].end if math.isfinite(each[0].end) else math.inf)
-    means = log.blocks(40)
-    half = float(np.argmax(means <= (means[0] + log.end) / 2)) / 40
-    return Best(task, rate, float(log.train[:3].mean()), log.end, half)
+def search(task: Task, steps: int) -> dict[str, Best]:
+    """Find each optimizer's best rate on a task, half a decade apart, by control runs without a fault."""
+    ranges = {"adam": (1e-3, 1e-1), "sgd": (1e-2, 1.0), "momentum": (10**-2.5, 10**-0.5)}
+    setups = [Setup(float(rate), 1, name, steps=steps) for name, ends in ranges.items() for rate in np.geomspace(*ends, 5)]
+    trained = list(zip(train(task, setups), setups, strict=True))
+    found: dict[str, Best] = {}
+    for name in ranges:
+        logs = [(log, setup.lr) for log, setup in trained if setup.optimizer == name]
+        log, rate = min(logs, key=lambda each: each[0].end if math.isfinite(each[0].end) else math.inf)
+        means = log.blocks(40)
+        half = float(np.argmax(means <= (means[0] + log.end) / 2)) / 40
+        found[name] = Best(task, rate, float(log.train[:3].mean()), log.end, half)
+    return found

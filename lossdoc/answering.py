@@ -8,13 +8,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 import typer
 
-from lossdoc.errors import Problem, UserCodeError, UserError
+from lossdoc.errors import Problem, UserCodeError, UserError, harmless
 from lossdoc.options import Reporting
 from lossdoc.progress import Progress
 
@@ -79,6 +79,35 @@ def _done(work: Work, found: Found, progress: Progress) -> BaseException | None:
     except (Exception, KeyboardInterrupt) as bad:  # noqa: BLE001 - told of below, after what was found is safe
         return bad
     return None
+
+
+@contextmanager
+def prints_on_stderr() -> Iterator[None]:
+    """Send to stderr what the user's own code prints, also that of worker processes and of libraries in C.
+
+    These know standard output by its number only.
+    """
+    kept = _swapped()
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept is not None:
+            if sys.__stdout__ is not None:
+                sys.__stdout__.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _swapped() -> int | None:
+    """Let the number of standard output mean standard error; return another for what it meant, None where it is closed."""
+    try:
+        kept = os.dup(1)
+    except OSError:
+        return None
+    with suppress(OSError):  # standard error is closed: there is nowhere to send it
+        os.dup2(2, 1)
+    return kept
 
 
 @contextmanager
@@ -154,20 +183,26 @@ def print_text(make: Callable[[], str], *, debug: bool = False) -> None:
     raise typer.Exit(guarded(work, debug=debug))
 
 
-def _print(text: str) -> None:
-    """Write a text to standard output, all of it.
+def _print(text: str, *, colors: bool = False) -> None:
+    """Write a text to standard output, all of it; `colors` are the only commands to a terminal that may stand in it.
 
     Raises:
         UserError: when the output takes no more, such as on a full disk.
     """
     try:
-        sys.stdout.write(printable(text, sys.stdout))
+        sys.stdout.write(printable(text, sys.stdout, colors=colors))
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except OSError as bad:
         sys.stdout = None  # what it still holds cannot be written at the end either
         raise UserError.of(f"standard output cannot be written: {bad.strerror}", kind="output") from None
+
+
+def print_line(stream: TextIO, text: str) -> None:
+    """Write a line at once, for whoever reads it while the work goes on."""
+    stream.write(printable(text, stream) + "\n")
+    stream.flush()
 
 
 def tell(problems: Sequence[Problem]) -> None:
@@ -181,10 +216,10 @@ def say(text: str) -> None:
     sys.stderr.write(printable(text, sys.stderr) + "\n")
 
 
-def printable(text: str, stream: TextIO) -> str:
-    """Return the text with `?` for what the stream's encoding does not hold."""
+def printable(text: str, stream: TextIO, *, colors: bool = False) -> str:
+    """Return the text with `?` for what the stream's encoding does not hold, and nothing that commands a terminal."""
     encoding = stream.encoding or "ascii"
-    return text.encode(encoding, "replace").decode(encoding)
+    return harmless(text, colors=colors).encode(encoding, "replace").decode(encoding)
 
 
 def screen(show: Reporting) -> Screen:
@@ -192,7 +227,8 @@ def screen(show: Reporting) -> Screen:
     from lossdoc.format import Screen
 
     terminal = sys.stdout.isatty() and show.output is None
-    colored = show.color == "always" or (show.color == "auto" and terminal and not os.environ.get("NO_COLOR"))
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    colored = show.color == "always" or (show.color == "auto" and terminal and not plain)
     width = shutil.get_terminal_size((80, 24)).columns if terminal or "COLUMNS" in os.environ else 80
     unicode = show.output is not None or (sys.stdout.encoding or "ascii").lower().startswith("utf")
     return Screen(max(40, width), colored, unicode, -1 if show.quiet else int(show.verbose))
@@ -209,11 +245,12 @@ def _writable(show: Reporting) -> None:
 
 
 def _write(form: Format, document: Document, show: Reporting) -> None:
-    text = form.render(document, screen(show))
+    seen = screen(show)
+    text = form.render(document, seen)
     if show.output is None:
-        _print(text)
+        _print(text, colors=seen.color)
         return
     try:
-        show.output.write_text(text, encoding="utf-8")
+        show.output.write_text(harmless(text, colors=seen.color), encoding="utf-8")
     except OSError as bad:
         raise UserError.of(f"--output {show.output} cannot be written: {bad.strerror}", kind="output") from bad

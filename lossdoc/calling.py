@@ -2,14 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from lossdoc.errors import UserError, user_code
+from lossdoc.errors import UserCodeError, UserError, user_code
 from lossdoc.parts.losses import BuiltinLoss
 from lossdoc.subject import Batch, Loss, Penalty
+
+OFFERED = ("loss_fn", "step", "epoch", "scheduler", "scaler")
+"""What the user's own training step gets by name if it asks for it, beside model, batch and optimizer."""
+
+
+def asked_for(step: Callable[..., Any]) -> frozenset[str]:
+    """Return what the user's own training step asks for of what is on offer; all of it where it takes any name.
+
+    What it was already given as an argument of its own is not asked for.
+    """
+    try:
+        parameters = inspect.signature(step).parameters
+    except (TypeError, ValueError):  # built in: Python does not know how it is called
+        return frozenset()
+    open_ended = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    given = step.keywords if isinstance(step, partial) else {}
+    return frozenset(name for name in OFFERED if (open_ended or name in parameters) and name not in given)
+
+
+@contextmanager
+def optimizer_code(word: str) -> Iterator[None]:
+    """Turn what the user's own optimizer raises inside the block into a `UserCodeError`.
+
+    Raises:
+        UserError: when it is one of torch's own, which refuses what it was chosen for.
+    """
+    try:
+        with user_code(f"optimizer {word}"):
+            yield
+    except UserCodeError as bad:
+        if word.startswith("torch.optim") and bad.what == f"optimizer {word}":
+            raise UserError.of(f"'{word}' cannot train this model: {bad.cause}", kind="optimizer") from bad
+        raise
+
+
+@contextmanager
+def model_code(what: str, model: nn.Module, batch: Batch) -> Iterator[None]:
+    """Turn what the user's own code raises inside the block into a `UserCodeError` that names `what`.
+
+    Where weights and inputs are of different types or on different devices it says so, too.
+
+    Raises:
+        UserError: when batch normalization was given a single sample.
+    """
+    try:
+        with user_code(what):
+            yield
+    except UserCodeError as bad:
+        if isinstance(bad.cause, ValueError) and str(bad.cause).startswith("Expected more than 1 value per channel"):
+            message = f"{what} got a batch of {batch.size}, and batch normalization cannot take a single sample; "
+            hint = "'data: {drop_last: true}' leaves out a last batch that is not full"
+            raise UserError.of(message + hint, kind="batch") from bad
+        unlike = _unlike(model, batch) if isinstance(bad.cause, RuntimeError) else ""
+        if unlike:
+            raise UserCodeError(f"{what} ({unlike})", bad.cause) from bad
+        raise
+
+
+def _unlike(model: nn.Module, batch: Batch) -> str:
+    """Say in which type and on which device weights and inputs are, where these differ; an empty text where they do not."""
+    parts = batch.inputs.values() if isinstance(batch.inputs, Mapping) else [batch.inputs]
+    inputs = {(each.dtype, each.device.type) for each in parts if isinstance(each, Tensor) and each.is_floating_point()}
+    weights = {(each.dtype, each.device.type) for each in model.parameters() if each.is_floating_point()}
+    if not inputs or not weights or inputs == weights:
+        return ""
+    names = (" and ".join(f"{kind} on {place}" for kind, place in sorted(each, key=str)) for each in (weights, inputs))
+    return "its weights are {}, its inputs {}".format(*names)
 
 
 def call_model(model: nn.Module, batch: Batch) -> Any:
@@ -18,7 +88,7 @@ def call_model(model: nn.Module, batch: Batch) -> Any:
     Raises:
         UserError: when the model returns None.
     """
-    with user_code("the model's forward"):
+    with model_code("the model's forward", model, batch):
         outputs = model(**batch.inputs) if isinstance(batch.inputs, Mapping) else model(batch.inputs)
     if outputs is None:
         raise UserError.of("the model's forward returned None (a forgotten return?); a tensor is meant", kind="outputs")

@@ -11,17 +11,18 @@ from typing import Any
 
 import torch
 
-from lossdoc import build, loop, overfit, spec, sweeping, train
+from lossdoc import applying, build, following, loop, overfit, planning, spec, sweeping, train
 from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import UserError
 from lossdoc.findings import Report, Severity
+from lossdoc.planning import Asked
 from lossdoc.progress import Progress
+from lossdoc.ranking import recommended
 from lossdoc.rule import Rule, checks, examine, patterns, resolve
-from lossdoc.runner import Budget, runners
-from lossdoc.search import Choices, Range, Space, searches
-from lossdoc.subject import Subject
+from lossdoc.subject import Point, Subject, Trials
 
 SILENT = Progress(quiet=True)
+NOTHING = Asked()
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,17 @@ class Case:
         select: Collection[str] = (),
         ignore: Collection[str] = (),
         progress: Progress = SILENT,
+        swept: Sequence[str] = (),
     ) -> Case:
         """Read a model.yaml, with some of its values changed, and build what it describes.
+
+        `swept` are the ranges of a sweep (`path=range`), in place of the file's.
 
         Raises:
             UserError: when the file is missing or faulty, or there is no rule of a name in `select` or `ignore`.
             UserCodeError: when the user's own code raises.
         """
-        described = spec.load(path, change, seed)
+        described = spec.load(path, change, seed, swept=swept)
         rules = [*checks.all(), *patterns.all()]
         wanted, unwanted = resolve(select, rules), resolve((*ignore, *described.checks.ignore), rules)
         return cls(described, build.subject(described), wanted, unwanted, progress)
@@ -118,75 +122,33 @@ def fit(case: Case) -> Report:
     return replace(report, decisive=Severity.ERROR)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What a command asks of a sweep in place of what the description says; None leaves it to the description."""
-
-    search: str | None = None
-    points: int | None = None
-    steps: int | None = None
-    epochs: int | None = None
-    seeds: int | None = None
-    runner: str = "serial"
-
-
-def sweep(case: Case, asked: Asked = Asked()) -> Report:
+def sweep(case: Case, asked: Asked = NOTHING) -> Report:
     """Try learning rates and regularization on the whole data with few epochs: step 5 of the checklist."""
-    plan = _plan(case, asked)
-    case.progress.stage(f"sweep: {plan.points} points over {', '.join(plan.space.axes)}")
-    trials = sweeping.sweep(plan, watch=lambda now: _show_sweep(case.progress, now))
-    case.progress.done()
+    if asked.write is not None:
+        applying.writable(asked.write, case.spec, force=asked.force)
+    progress = case.progress
+    shown = _Shown(progress)
+    plan = planning.plan(case.spec, case.subject, asked, watch=shown.seen, say=progress.say)
+    progress.stage(f"sweep: {sweeping.planned(plan)} trials over {', '.join(plan.space.axes)}")
+    follow = following.Followed(progress, loop.planned_steps(case.subject, plan.budget.steps, plan.budget.epochs))
+    trials = sweeping.sweep(plan, watch=follow, say=progress.say)
+    progress.done()
     report = sweeping.report(trials, case.rules("Trials"), source=case.subject.source)
-    written = () if trials.folder is None else (f"written to {trials.folder}",)
-    return replace(
-        report, findings=tuple(one for one in report.findings if case.wants(one.name)), notes=(*report.notes, *written)
-    )
+    kept = tuple(one for one in report.findings if case.wants(one.name))
+    return replace(report, findings=kept, notes=(*report.notes, *_advice(case, report, asked)))
 
 
-def _plan(case: Case, asked: Asked) -> sweeping.Plan:
-    """Put together what the command asks, else the description, else what suits the subject."""
-    block = case.spec.sweep
-    steps = asked.steps or (None if asked.epochs else block.steps)
-    budget = Budget(steps, asked.epochs or (None if steps else block.epochs))
-    seed = case.subject.seed
-    name = asked.search or block.search
-    searches.get(name)  # an unknown name is told before the work, not in it
-    runners.get(asked.runner)
-    return sweeping.Plan(
-        make=build.Variants(case.spec),
-        space=_space(case),
-        budget=budget,
-        search=name,
-        points=asked.points or block.points,
-        seeds=tuple(range(seed, seed + (asked.seeds or block.seeds))),
-        runner=asked.runner,
-        name=case.subject.name,
-        shortened=sweeping.shortened(case.subject, budget),
-    )
-
-
-def _space(case: Case) -> Space:
-    ranges = case.spec.sweep.parameters
-    if not ranges:
-        return sweeping.default_space(case.subject)
-    axes = {
-        path: Choices(one.values) if one.values is not None else Range(one.low or 0.0, one.high or 0.0, one.scale == "log")
-        for path, one in ranges.items()
-    }
-    return Space(axes, sweeping.configured(case.subject, axes))
-
-
-def _show_sweep(progress: Progress, now: sweeping.Progress) -> None:
-    values = "  ".join(f"{path.rpartition('.')[2]} {_short(value)}" for path, value in now.point.params.items())
-    if now.trial is None:
-        progress.show(f"point {now.done + 1} of {now.planned}  {values}")
-        return
-    fate = f"loss {now.trial.loss:.4g}" if now.trial.diverged_at is None else f"diverged at step {now.trial.diverged_at}"
-    progress.show(f"point {now.done} of {now.planned}  {values}  {fate}", last=True)
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _advice(case: Case, report: Report, asked: Asked) -> Iterator[str]:
+    """Yield what to change in the file, and where everything was written to."""
+    trials = report.matter
+    assert isinstance(trials, Trials)  # noqa: S101 - a sweep's report is about nothing else
+    values = recommended(trials)
+    yield from applying.told(case.spec, trials, values)
+    if asked.write is not None:
+        applying.write(asked.write, case.spec, values)
+        yield f"{asked.write}: a copy of the file {'with these values' if values else 'as it is'}"
+    if trials.folder is not None:
+        yield f"trials and pictures are in {trials.folder}"
 
 
 @dataclass(frozen=True)
@@ -257,6 +219,12 @@ class _Shown:
         self.last = tick
         self.validation = tick.validation or self.validation
         self.progress.show(_told(tick))
+
+    def seen(self, seen: Sequence[tuple[Point, loop.Tick]]) -> tuple[int, ...]:
+        """Show the first of several ticks, as what watches a runner; no point is ended early."""
+        for point, tick in seen[:1]:
+            self.progress.show(f"range test, seed {point.seed}  {_told(tick)}")
+        return ()
 
     def final(self) -> list[str]:
         """Say where the training ended."""

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
 from lossdoc import __version__
-from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, screen, tell
+from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, prints_on_stderr, screen, tell
 from lossdoc.errors import UserError
-from lossdoc.options import Log, Model, Reporting, grouped, names_in
+from lossdoc.options import Log, Model, Reading, Reporting, Sweep, grouped, names_in
 
 if TYPE_CHECKING:
     from lossdoc.findings import Report
     from lossdoc.progress import Progress
-    from lossdoc.reader import Reader
 
 Examine = Callable[[Any, Any], "Iterable[Report]"]
 
@@ -72,12 +73,7 @@ def overfit(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None
 def sweep(
     *,
     model: ModelPath = MODEL,
-    search: Annotated[str | None, typer.Option(metavar="NAME", help="How points are chosen: grid or random.")] = None,
-    points: Annotated[int | None, typer.Option(min=1, help="How many points to train.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps for each point, in place of epochs.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs for each point.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs for each point, each with its own seed.")] = None,
-    runner: Annotated[str, typer.Option(metavar="NAME", help="What trains the points.")] = "serial",
+    sweep: Sweep,
     change: Model,
     show: Reporting,
 ) -> None:
@@ -85,8 +81,10 @@ def sweep(
 
     On the whole data; ranked, with the pattern of each curve. Written to lossdoc_runs/<name>/ as it goes.
     """
-    asked = (search, points, steps, epochs, seeds, runner)
-    answer("sweep", show, _on_model(model, change, show, lambda do, case: do.only(case, "sweep", do.Asked(*asked))))
+    asked = asdict(sweep)
+    ranges = asked.pop("param") or ()
+    work = _on_model(model, change, show, lambda do, case: do.only(case, "sweep", do.Asked(**asked)), swept=ranges)
+    answer("sweep", show, work)
 
 
 @app.command()
@@ -103,12 +101,15 @@ def checkup(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None
 @grouped
 def diagnose(
     *,
-    path: Annotated[list[str], typer.Argument(metavar="PATH...", help="Logs; - is standard input.")],
+    path: Annotated[list[str], typer.Argument(metavar="PATH...", help="Logs and folders; - is standard input.")],
     log: Log,
+    reading: Reading,
     show: Reporting,
 ) -> None:
     """Read loss curves: what is wrong, why, what to try."""
-    answer("diagnose", show, _on_logs(path, log, show))
+    from lossdoc.diagnosing import on_logs
+
+    answer("diagnose", show, on_logs(path, log, reading, show))
 
 
 @app.command()
@@ -143,9 +144,17 @@ def validate(
 
 @app.command()
 @grouped
-def show(*, model: ModelPath = MODEL, change: Model, debug: Annotated[bool, typer.Option("--debug")] = False) -> None:
-    """Show a model.yaml with all its defaults."""
-    print_text(lambda: _shown(model, change), debug=debug)
+def show(
+    *,
+    model: ModelPath = MODEL,
+    change: Model,
+    fitted: Annotated[
+        bool, typer.Option("--fitted", help="The numbers that the preprocessing takes from the training data.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug")] = False,
+) -> None:
+    """Show a model.yaml with all its defaults; with --fitted, read the data and show the preprocessing's numbers."""
+    print_text(lambda: _shown(model, change, fitted=fitted), debug=debug)
 
 
 @app.command()
@@ -168,47 +177,7 @@ def init(
     print_text(lambda: _written(path, template, force=force))
 
 
-def _on_logs(paths: Sequence[str], log: Log, show: Reporting) -> Work:
-    """Diagnose every log; one that cannot be read is told of and does not keep the others from being read."""
-
-    def work(found: Found, _progress: Progress) -> None:
-        from lossdoc.curve import Context  # --help need not load numpy
-        from lossdoc.diagnosis import diagnose
-        from lossdoc.reader import logs
-
-        known = Context(log.axis, log.classes, log.loss, log.batch_size, log.steps_per_epoch, log.n_train, log.n_val, log.lr)
-        reader = _reader(log)
-        for path in logs(paths, reader, every=log.train is not None):
-            try:
-                found.reports += diagnose(
-                    path,
-                    train=log.train,
-                    val=log.val,
-                    step=log.step,
-                    run_column=log.run_column,
-                    context=known,
-                    reader_name=reader,
-                    run=log.run,
-                    select=names_in(show.select),
-                    ignore=names_in(show.ignore),
-                )
-            except UserError as bad:
-                found.problems += bad.problems
-
-    return work
-
-
-def _reader(log: Log) -> Reader | str | None:
-    """Return the reader that was asked for, None where the content is to decide."""
-    if log.pattern is None:
-        return log.reader
-    if log.reader is not None:
-        raise UserError.of("--reader and --pattern exclude each other: a pattern is a reader of its own")
-    from lossdoc.readers._pattern import matching
-
-    return matching(log.pattern)
-
-
+@prints_on_stderr()
 def _validated(model: Path, change: Model, *, build: bool = False) -> str:
     from lossdoc import spec  # --help need not load pydantic
 
@@ -222,13 +191,19 @@ def _validated(model: Path, change: Model, *, build: bool = False) -> str:
     return f"{table}{described.file} is valid; `lossdoc sanity {model}` examines it\n"
 
 
-def _shown(model: Path, change: Model) -> str:
+@prints_on_stderr()
+def _shown(model: Path, change: Model, *, fitted: bool) -> str:
     import yaml
 
     from lossdoc import spec  # --help need not load pydantic
 
     described = spec.load(model, change.set or (), change.seed)
-    return str(yaml.safe_dump(described.resolved(), sort_keys=False, allow_unicode=True))
+    shown: object = described.resolved()
+    if fitted:
+        from lossdoc.build import fitted as numbers_of  # brings torch
+
+        shown = {"preprocess": [dict(step) for step in numbers_of(described)]}
+    return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, default_flow_style=None if fitted else False))
 
 
 def _written(path: Path, template: str, *, force: bool) -> str:
@@ -243,15 +218,16 @@ def _written(path: Path, template: str, *, force: bool) -> str:
     return f"{path} is written: a small network on real data, ready to run. Try `lossdoc checkup {path}`\n"
 
 
-def _on_model(model: Path, change: Model, show: Reporting, examine: Examine) -> Work:
+def _on_model(model: Path, change: Model, show: Reporting, examine: Examine, *, swept: Sequence[str] = ()) -> Work:
     """Build what the file describes, warn of what is odd in it, and examine it on one thread."""
 
+    @prints_on_stderr()
     def work(found: Found, progress: Progress) -> None:
         with interrupts_held():
             from lossdoc import checkup as do  # brings torch, which --help, explain, validate and diagnose never import
 
         names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
-        case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, **names)
+        case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, swept=swept, **names)
         found.problems += case.spec.warnings
         with do.one_thread():
             for report in examine(do, case):
@@ -263,7 +239,21 @@ def _on_model(model: Path, change: Model, show: Reporting, examine: Examine) -> 
 def main() -> None:
     """Run the command line and exit with the contract's codes; what breaks a pipe is not an error."""
     try:
-        app()
+        try:
+            app()
+        except SystemExit as end:
+            _end(end)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+def _end(end: SystemExit) -> NoReturn:
+    """Exit; where no user's code has run, without first freeing every object: that is a fifth of a small diagnosis."""
+    if "torch" in sys.modules or not isinstance(end.code, int):
+        raise end
+    atexit._run_exitfuncs()  # noqa: SLF001 - mypy ends so too, but without them
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(end.code)

@@ -103,9 +103,35 @@ class Curve:
         logged = [self.train] if self.val is None else [self.train, self.val]
         return any(not np.isfinite(series.value).all() for series in logged)
 
+    @property
+    def length(self) -> int:
+        """How often the training loss was logged."""
+        return len(self.train)
+
+
+@dataclass(frozen=True)
+class Outline(Curve):
+    """What is left of an examined run where thousands are held at once: enough to draw it, not to judge it."""
+
+    points: int = 0
+
+    @property
+    def length(self) -> int:
+        """How often the training loss of the whole run was logged."""
+        return self.points
+
 
 @dataclass(frozen=True)
 class Runs:
     """Several runs of the very same network, told apart by their seeds alone."""
 
     curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A run beside one that is known to be good, which is called `name`."""
+
+    run: Curve
+    good: Curve
+    name: str = "the good run"

@@ -15,7 +15,7 @@ from lossdoc.curve import Context, Curve, Runs, Table
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
 from lossdoc.features import series
 from lossdoc.findings import Evidence, Report, Severity
-from lossdoc.rule import Rule, examine, patterns, resolve
+from lossdoc.rule import Rule, comparisons, examine, patterns, resolve
 
 FEWEST = 7
 """Below this many points no rank test can prove anything: the least two-sided p of Kendall's is 2/n!, 0.0028 at six and
@@ -80,10 +80,12 @@ def diagnose(
     run: str | None = None,
     select: Collection[str] = (),
     ignore: Collection[str] = (),
+    growing: bool = False,
 ) -> list[Report]:
     """Read a log and report on every run in it; a file with several runs gets one more report, on the group, with run "*".
 
-    `train`, `val`, `step` and `run_column` name columns; `run` names the one run to report on.
+    `train`, `val`, `step` and `run_column` name columns; `run` names the one run to report on. A `growing` log may end in
+    the middle of a line, which is left out.
 
     Raises:
         UserError: when there is nothing to read, a name does not exist, or no table holds a loss.
@@ -92,7 +94,7 @@ def diagnose(
     asked = {"train": train, "val": val, "step": step, "run": run_column}
     reports: list[Report] = []
     problems: list[Problem] = []
-    for table in map(columns.spread, reader.read(path, reader_name)):
+    for table in map(columns.spread, reader.read(path, reader_name, growing=growing)):
         try:
             roles = columns.choose(table, **asked)
             reports += _reports(table, roles, context, run, {"select": select, "ignore": ignore})
@@ -107,6 +109,10 @@ def diagnose(
 def chosen(select: Collection[str] = (), ignore: Collection[str] = ()) -> list[Rule[Any]]:
     """Return the patterns with the names in `select` (all, when it is empty) but not in `ignore`."""
     rules = patterns.all()
+    for name in comparisons.names():
+        if name in select:
+            raise UserError.of(f"'{name}' is no pattern: --compare asks it, beside the patterns", kind="unknown-name")
+    ignore = [name for name in ignore if name not in comparisons.names()]
     wanted, unwanted = resolve(select, rules), resolve(ignore, rules)
     left = [rule for rule in rules if (not wanted or rule.name in wanted) and rule.name not in unwanted]
     if not left:
@@ -117,12 +123,15 @@ def chosen(select: Collection[str] = (), ignore: Collection[str] = ()) -> list[R
 def _reports(
     table: Table, roles: columns.Roles, context: Context, run: str | None, rules: dict[str, Collection[str]]
 ) -> list[Report]:
-    curves = columns.curves(table, roles, context)
+    parts = {} if run is None else columns.parts(table, roles)
+    if run in parts:
+        table = parts[run]
+    curves = [replace(curve, run=run) if run in parts else curve for curve in columns.curves(table, roles, context)]
     notes = (*table.notes, *columns.remarks(table, roles))
     source = None if table.source == reader.STDIN else table.source
     title = Path(table.source).name
     if run is not None:
-        names = [curve.run or "" for curve in curves]
+        names = [*parts, *(curve.run for curve in curves if curve.run is not None and curve.run not in parts)]
         if run not in names:
             message = f"has no run '{run}'{did_you_mean(run, names)}; its runs are: {', '.join(names) or 'not named'}"
             raise UserError.of(message, kind="unknown-run", file=table.source)

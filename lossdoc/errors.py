@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import pickle
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+COLOR = re.compile("(\x1b\\[[0-9;]*m)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,10 @@ class UserError(Exception):
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made in another process."""
+        return type(self), self.problems
+
     @classmethod
     def of(cls, message: str, *, kind: str = "usage", file: str | Path | None = None) -> UserError:
         """Make the error of a single fault that has no line."""
@@ -57,19 +67,57 @@ class UserError(Exception):
 class UserCodeError(Exception):
     """The user's own code raised: the command exits with 3 and shows the end of the user's own traceback."""
 
-    def __init__(self, what: str, cause: BaseException) -> None:
+    def __init__(self, what: str, cause: BaseException, tail: str | None = None) -> None:
         super().__init__(f"{what} raised {type(cause).__name__}: {cause}")
         self.what = what
         self.cause = cause
+        self._tail = tail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made in another process, where tracebacks do not go: with their text."""
+        return _user_code_error, (self.what, packed(self.cause), self.tail())
 
     def tail(self, frames: int = 3) -> str:
         """Return the last frames of the user's own code, without lossdoc's and libraries', ending in the exception."""
+        if self._tail is not None:
+            return self._tail
         package = str(Path(__file__).parent)
         stack = traceback.extract_tb(self.cause.__traceback__)
         foreign = [frame for frame in stack if not frame.filename.startswith(package)] or list(stack)
         theirs = [frame for frame in foreign if "site-packages" not in frame.filename] or foreign
         lines = traceback.format_list(theirs[-frames:]) + traceback.format_exception_only(self.cause)
         return "".join(lines).rstrip()
+
+
+class Far(Exception):  # noqa: N818 - never raised: it stands behind what was raised in another process
+    """The traceback that an exception had where it was raised, as text."""
+
+
+def packed(bad: BaseException) -> tuple[bytes | None, str, str, str]:
+    """Return an exception as what can be sent to another process; `unpacked` makes it again there."""
+    try:
+        kept: bytes | None = pickle.dumps(bad)
+        pickle.loads(kept or b"")  # noqa: S301 - our own; some are packed and cannot be unpacked
+    except Exception:  # noqa: BLE001 - whatever an exception of somebody else's raises then
+        kept = None
+    return kept, type(bad).__name__, str(bad), "".join(traceback.format_exception(bad))
+
+
+def unpacked(sent: tuple[bytes | None, str, str, str]) -> BaseException:
+    """Return the exception that was packed, or one of the same name that says the same; its traceback stands behind it."""
+    kept, name, text, trace = sent
+    try:
+        bad = None if kept is None else pickle.loads(kept)  # noqa: S301 - from a process that this one started
+    except Exception:  # noqa: BLE001 - its class is not known here
+        bad = None
+    if not isinstance(bad, BaseException):
+        bad = type(name, (Exception,), {})(text)
+    bad.__cause__ = Far(f"\n{trace}")
+    return bad
+
+
+def _user_code_error(what: str, cause: tuple[bytes | None, str, str, str], tail: str) -> UserCodeError:
+    return UserCodeError(what, unpacked(cause), tail)
 
 
 class NotApplicable(Exception):  # noqa: N818 - not an error: an answer that a rule gives
@@ -80,17 +128,31 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: an answer that a r
 def user_code(what: str) -> Iterator[None]:
     """Turn whatever the user's own code raises inside the block into a `UserCodeError` that names `what`.
 
-    Errors of lossdoc's own pass unchanged, and so do an interrupt and an exit.
+    Errors of lossdoc's own pass unchanged, and so does an interrupt.
     """
     try:
         yield
     except (UserError, UserCodeError, NotApplicable):
         raise
-    except Exception as bad:
+    except (Exception, SystemExit) as bad:
         raise UserCodeError(what, bad) from bad
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the known word nearest to `word`, or an empty text where none is near."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    spelled = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
+    return f"; did you mean '{spelled[near[0]]}'?" if near else ""
+
+
+def harmless(text: str, *, colors: bool = False) -> str:
+    r"""Return the text with each control character written as \u001b, which JSON reads too; `colors` are left alone.
+
+    Names in a log and of files are anyone's. Marks that turn the direction of writing count among the control characters:
+    behind one a line reads otherwise than it is (CVE-2021-42574).
+    """
+    if not CONTROL.search(text):
+        return text
+    parts = COLOR.split(text) if colors else [text]
+    parts[::2] = [CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", part) for part in parts[::2]]
+    return "".join(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossdoc.curve import Curve, Floats, Series
+from lossdoc.errors import UserError
+from lossdoc.findings import Report, worst_first
+from lossdoc.format import heading
 from lossdoc.subject import Trial, Trials
 
 if TYPE_CHECKING:
@@ -20,7 +24,9 @@ RATE = "optimizer.lr"
 POINTS = 60  # a curve of more points is averaged down to this many: with the noise of single batches a dozen hide each other
 LEGEND = 14  # trials in the legend: as many lines as fit beside the picture
 DIED = "#c0392b"
-TRAIN, VALIDATION, MARKED = "#1f5a94", "#d9730d", "#c0392b"
+TRAIN, VALIDATION, MARKED = "#0072b2", "#d55e00", "#cc79a7"  # told apart by the color-blind too (Okabe and Ito, 2008)
+PANELS = 12  # runs in one picture: more would be too small to read
+LONGEST = 36  # letters of a run's name above its panel
 
 
 def curves(trials: Trials, path: Path) -> None:
@@ -50,26 +56,81 @@ def curves(trials: Trials, path: Path) -> None:
     figure.savefig(path, dpi=130, bbox_inches="tight")
 
 
-def loss_curve(curve: Curve, path: Path, span: tuple[float, float] | None = None) -> None:
-    """Draw one run's losses; `span` is the part to mark, in the units of the curve's step axis."""
-    figure, axes = _canvas(8.0, 4.2)
+def diagnosed(reports: Sequence[Report], path: Path) -> None:
+    """Draw the runs that were diagnosed, a panel each with its verdict as title and the suspicious span marked.
+
+    Of many runs the worst are drawn, and told how many more there are. The kind of picture is that of the name's ending;
+    the same reports give the same bytes.
+
+    Raises:
+        UserError: when no run holds a finite loss, or the file cannot be written.
+    """
+    from matplotlib import rc_context
+
+    drawn = [report for report in reports if isinstance(report.matter, Curve) and len(report.matter.train.finite)]
+    if not drawn:
+        raise UserError.of(f"--plot {path}: no run holds a finite loss that could be drawn", kind="output")
+    shown = drawn if len(drawn) <= PANELS else worst_first(drawn)[:PANELS]
+    columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
+    rows = -(-len(shown) // columns)
+    width, height = (8.0, 4.6) if columns == 1 else (5.2 * columns, 3.6 * rows)
+    with rc_context({"svg.hashsalt": "lossdoc", "font.size": 11 if columns == 1 else 10}):
+        figure = _blank(width, height)
+        for place, report in enumerate(shown, 1):
+            _panel(figure.add_subplot(rows, columns, place), report)
+        if len(drawn) > len(shown):
+            figure.text(0.995, 0.002, f"… and {len(drawn) - len(shown)} more runs", ha="right", va="bottom", color="#555555")
+        figure.tight_layout()
+        _saved(figure, path)
+
+
+def _panel(axes: Axes, report: Report) -> None:
+    """Draw one run into its panel."""
+    curve = report.matter
+    assert isinstance(curve, Curve)  # noqa: S101 - `diagnosed` drew no others
+    _open(axes)
     for series, color, name in ((curve.train, TRAIN, "training"), (curve.val, VALIDATION, "validation")):
-        if series is None or not len(series.finite):
-            continue
-        finite = series.finite
-        rough = len(finite) > POINTS
-        axes.plot(finite.step, finite.value, color=color, lw=0.6 if rough else 1.8, alpha=0.3 if rough else 1.0,
-                  label=None if rough else name)  # fmt: skip
-        if rough:
-            smooth = smoothed(series)
-            axes.plot(smooth.step, smooth.value, color=color, lw=2.0, label=name)
-        _mark_bad(axes, series, color)
+        if series is not None and len(series.finite):
+            _line(axes, series, color, name)
+        if series is not None:
+            _mark_bad(axes, series, color)
+    span = report.findings[0].evidence.span if report.findings and report.primary != "healthy" else None
     if span is not None:
-        axes.axvspan(*span, color=MARKED, alpha=0.12, lw=0, label="suspicious")
-    _finish_axes(axes, [curve], "loss curve" if curve.run is None else curve.run)
+        low, high = _limits(span, curve)
+        axes.axvspan(low, high, color=MARKED, alpha=0.18, lw=0, label="suspicious")
+    title = heading(report) if len(heading(report)) <= LONGEST else "…" + heading(report)[1 - LONGEST :]
+    _finish_axes(axes, [curve], f"{title}: {report.primary}")
     handles, labels = axes.get_legend_handles_labels()
-    _legend(axes, handles, labels, None)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+    axes.legend(handles, labels, loc="best", frameon=True, framealpha=0.8, edgecolor="none", fontsize="small")
+
+
+def _line(axes: Axes, series: Series, color: str, name: str) -> None:
+    """Draw a loss: points of few are marked, a rough line is pale under its average; sides differ by more than color."""
+    finite, style = series.finite, "-" if name == "training" else (0, (5, 1.5))
+    if len(finite) > POINTS:
+        axes.plot(finite.step, finite.value, color=color, lw=0.6, alpha=0.3)
+        finite = smoothed(series)
+    marker = {"marker": "o", "ms": 3.5} if len(series.finite) <= POINTS else {}
+    axes.plot(finite.step, finite.value, color=color, lw=2.0, ls=style, label=name, **marker)  # type: ignore[arg-type]
+
+
+def _limits(span: tuple[float, float], curve: Curve) -> tuple[float, float]:
+    """Return the ends of the part to mark, at least a hundredth of the picture wide, so that a single step is seen."""
+    steps = curve.train.step if curve.val is None else np.concatenate((curve.train.step, curve.val.step))
+    least = (steps.max() - steps.min()) / 200
+    middle = (span[0] + span[1]) / 2
+    return min(span[0], middle - least), max(span[1], middle + least)
+
+
+def _saved(figure: Figure, path: Path) -> None:
+    """Write a figure whole or not at all, without the time of day in it."""
+    made = io.BytesIO()
+    kind = path.suffix.lower().removeprefix(".")
+    figure.savefig(made, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else {"Software": "lossdoc"})
+    try:
+        path.write_bytes(made.getvalue())
+    except OSError as bad:
+        raise UserError.of(f"--plot {path} cannot be written: {bad.strerror}", kind="output") from None
 
 
 def smoothed(series: Series) -> Series:
@@ -86,15 +147,24 @@ def smoothed(series: Series) -> Series:
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """Make a figure that belongs to no window and to no global state."""
+    figure = _blank(width, height)
+    axes = figure.add_subplot()
+    _open(axes)
+    return figure, axes
+
+
+def _blank(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    return figure
+
+
+def _open(axes: Axes) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return figure, axes
 
 
 def _finish_axes(axes: Axes, drawn: Sequence[Curve], title: str, top: float = math.inf) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -96,3 +96,16 @@ class Report:
         if decisive:
             return decisive[0].name
         return "healthy" if self.inconclusive is None else "inconclusive"
+
+
+def worst_first(reports: Sequence[Report]) -> list[Report]:
+    """Return the reports by severity, then by confidence; what is inconclusive comes before what is healthy."""
+
+    def key(report: Report) -> tuple[int, float]:
+        if report.primary == "healthy":
+            return 4, 0.0
+        if report.primary == "inconclusive":
+            return 3, 0.0
+        return report.findings[0].severity.rank, -report.findings[0].evidence.confidence
+
+    return sorted(reports, key=key)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lossdoc import __version__
-from lossdoc.curve import Curve
+from lossdoc.curve import Curve, Runs
 from lossdoc.errors import Problem
 from lossdoc.findings import Finding, Report
 from lossdoc.members import Members
-from lossdoc.subject import Trials
+
+if TYPE_CHECKING:
+    from lossdoc.subject import Trials
 
 SCHEMA = "lossdoc.report/1"
 
@@ -56,6 +58,15 @@ def heading(report: Report) -> str:
     return f"{report.title}, all runs together" if report.run == "*" else f"{report.title}, run {report.run}"
 
 
+def trials_in(report: Report) -> Trials | None:
+    """Return the sweep that a report is on, None where it is on something else."""
+    if report.matter is None or isinstance(report.matter, Curve | Runs):
+        return None
+    from lossdoc.subject import Trials  # a diagnosis has no use for it
+
+    return report.matter if isinstance(report.matter, Trials) else None
+
+
 def plain(document: Document) -> dict[str, Any]:
     """Return a document as the contract's plain data: what JSON can hold, with None for NaN and infinity."""
     made = {
@@ -94,8 +105,9 @@ def plain_report(report: Report) -> dict[str, Any]:
     }
     if report.inconclusive is not None:
         made["inconclusive"] = report.inconclusive
-    if isinstance(report.matter, Trials):
-        made |= _plain_trials(report.matter)
+    trials = trials_in(report)
+    if trials is not None:
+        made |= _plain_trials(trials)
     return made
 
 
@@ -131,7 +143,7 @@ def finite(value: Any) -> Any:
 
 def _plain_curve(curve: Curve) -> dict[str, Any]:
     return {
-        "length": len(curve.train),
+        "length": curve.length,
         "axis": curve.context.axis,
         "diverged": curve.diverged,
         "series": {"train": curve.train.name, "validation": None if curve.val is None else curve.val.name},
@@ -139,6 +151,8 @@ def _plain_curve(curve: Curve) -> dict[str, Any]:
 
 
 def _plain_trials(trials: Trials) -> dict[str, Any]:
+    from lossdoc.ranking import recommended  # a diagnosis has no use for it
+
     rows = [
         {
             "params": numbers(trial.point.params),
@@ -148,12 +162,14 @@ def _plain_trials(trials: Trials) -> dict[str, Any]:
             "pattern": trial.pattern,
             "diverged": trial.diverged_at is not None,
             "diverged_at": trial.diverged_at,
+            "stopped_at": trial.stopped_at,
         }
         for trial in trials.trials
     ]
-    best = trials.best
+    best = None if trials.suggested else trials.best
     return {
         "diverged": any(row["diverged"] for row in rows),
         "trials": rows,
         "best": None if best is None else {"params": numbers(best.point.params), "at_edge": list(trials.at_edge)},
+        "recommended": numbers(recommended(trials)),
     }

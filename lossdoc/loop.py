@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from lossdoc.curve import Context, Curve, Series
 from lossdoc.errors import UserError
 from lossdoc.subject import Batch, Subject
-from lossdoc.train import Losses, Training, evaluate, seeded
+from lossdoc.train import MOST_BATCHES, Losses, OwnTraining, Training, evaluate, seeded
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,15 @@ def run(
     """
     has_validation = validate and "validation" in subject.sizes
     total = planned_steps(subject, steps, epochs)
+    if isinstance(training, OwnTraining):
+        training.total = total
     for step, (epoch, batch, last) in enumerate(feed):
         if (steps is not None and step >= steps) or (epochs is not None and epoch >= epochs):
             return
+        if step >= MOST_BATCHES and steps is None and epoch == 0 and subject.sizes.get("train", 0) is None:
+            message = f"the training data had no end after {MOST_BATCHES:,} batches, so there are no epochs"
+            hint = "say in steps how long to train: train.max_steps, and sweep.steps for a sweep"
+            raise UserError.of(f"{message}; {hint}", kind="endless")
         with seeded(seed, step):
             losses = training.step(batch, subject.recipe.schedule(step, total), epoch)
             validation = evaluate(subject, training.model()) if has_validation and last else None
@@ -97,24 +103,30 @@ class Log:
         """Keep one more tick."""
         self.ticks.append(tick)
 
-    def curve(self, run_name: str | None = None) -> Curve:
+    def curve(self) -> Curve:
         """Return the run so far as a curve whose axis counts steps."""
-        measured = [(tick.step, tick.validation) for tick in self.ticks if tick.validation is not None]
-        others = {
-            "train_accuracy": _series([(tick.step, tick.train.accuracy) for tick in self.ticks], "train_accuracy"),
-            "val_accuracy": _series([(step, losses.accuracy) for step, losses in measured], "val_accuracy"),
-        }
-        return Curve(
-            train=_series([(tick.step, tick.train.loss) for tick in self.ticks], "train_loss"),
-            val=_series([(step, losses.loss) for step, losses in measured], "val_loss") if measured else None,
-            others={name: series.finite for name, series in others.items() if len(series.finite)},
-            context=context(self.subject),
-            run=run_name,
+        measured = [(tick.step, tick.validation.loss, tick.validation.accuracy) for tick in self.ticks if tick.validation]
+        return curve_of(
+            context(self.subject),
+            [tick.train.loss for tick in self.ticks],
+            [tick.train.accuracy for tick in self.ticks],
+            measured,
         )
 
 
-def _series(points: Sequence[tuple[int, float]], name: str) -> Series:
-    return Series.of([value for _, value in points], [step for step, _ in points], name)
+def curve_of(known: Context, losses: object, accuracies: object, validation: Sequence[tuple[int, float, float]]) -> Curve:
+    """Return the curve of a run: a loss and an accuracy for each step, (step, loss, accuracy) for each validation."""
+    steps = [step for step, _, _ in validation]
+    others = {
+        "train_accuracy": Series.of(accuracies, name="train_accuracy"),
+        "val_accuracy": Series.of([accuracy for _, _, accuracy in validation], steps, "val_accuracy"),
+    }
+    return Curve(
+        train=Series.of(losses, name="train_loss"),
+        val=Series.of([loss for _, loss, _ in validation], steps, "val_loss") if validation else None,
+        others={name: series.finite for name, series in others.items() if len(series.finite)},
+        context=known,
+    )
 
 
 def context(subject: Subject) -> Context:

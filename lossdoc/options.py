@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -78,6 +78,81 @@ class Log:
     n_val: Annotated[int | None, typer.Option(min=1, help="Validation samples.")] = None
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How logs are found, put together, compared, drawn and followed."""
+
+    glob: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Below a folder read only what fits, such as '*.csv'; may be repeated."),
+    ] = None
+    group: Annotated[
+        bool | None,
+        typer.Option(
+            "--group/--no-group",
+            help="Whether the logs are runs of one network; else those are whose paths differ only in the number after "
+            "seed, run, rep, repeat, replicate or repetition.",
+        ),
+    ] = None
+    compare: Annotated[str | None, typer.Option(metavar="GOOD_LOG", help="Say where the run departs from this one.")] = None
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves into FILE.png or FILE.svg.")] = None
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow a growing log, and tell of each change of the verdict; Ctrl-C ends it.")
+    ] = False
+    until_failure: Annotated[
+        bool,
+        typer.Option("--until-failure", help="With --watch: end with exit code 1 at a verdict that --fail-on counts."),
+    ] = False
+    interval: Annotated[float, typer.Option(metavar="SECONDS", help="With --watch: look at the log this often.")] = 5.0
+    idle: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="With --watch: end when the log has not changed for so long.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep is to do, in place of what the description says."""
+
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH=RANGE",
+            help="Vary this, in place of what the file says: optimizer.lr=1e-4..1e-1 (on a log scale), "
+            "optimizer.beta1=lin:0.8..0.99, data.batch_size=[16,64] (choices); may be repeated.",
+        ),
+    ] = None
+    search: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How points are chosen: random, grid, qmc, tpe or range-test.")
+    ] = None
+    points: Annotated[int | None, typer.Option(min=1, help="How many points to train.")] = None
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps for each point, in place of epochs.")] = None
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs for each point.")] = None
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs for each point, each with its own seed.")] = None
+    runner: Annotated[str, typer.Option(metavar="NAME", help="What trains the points.")] = "serial"
+    jobs: Annotated[int | None, typer.Option(min=1, help="How many worker processes there may be.")] = None
+    halving: Annotated[
+        bool | None,
+        typer.Option("--halving/--no-halving", help="End points early that do badly after a third of the epochs, a ninth …"),
+    ] = None
+    refine: Annotated[
+        bool | None, typer.Option("--refine/--no-refine", help="Then half as many points again, around the best.")
+    ] = None
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Take up the sweep in this folder again; last: the newest.")
+    ] = None
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Keep the study there (PostgreSQL, Redis), for many machines to work on."),
+    ] = None
+    address: Annotated[
+        str | None, typer.Option("--ray-address", metavar="ADDRESS", help="With --runner ray: the cluster, or auto.")
+    ] = None
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a copy of MODEL with the recommended values there.")
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="With --write: overwrite FILE.")] = False
+
+
 def names_in(given: Sequence[str] | None) -> tuple[str, ...]:
     """Return the names given by a repeated option, each of which may be several joined by commas."""
     return tuple(name.strip() for part in given or () for name in part.split(",") if name.strip())
@@ -105,6 +180,7 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+@cache
 def _options(group: type[Any]) -> list[inspect.Parameter]:
     """Return a dataclass's fields as keyword-only parameters."""
     hints = get_type_hints(group, include_extras=True)

@@ -8,20 +8,28 @@ from typing import Any
 from lossdoc.chart import draw
 from lossdoc.curve import Curve
 from lossdoc.errors import UserError, did_you_mean
-from lossdoc.rule import HEADINGS, Rule, checks, patterns
+from lossdoc.rule import FOLDERS, HEADINGS, Rule
 
 WIDEST = 78
+TITLES = dict(
+    zip(("Patterns of loss curves", "Comparisons of two runs", "Checks on a model"), FOLDERS.values(), strict=True)
+)
 
 
 def page(name: str, *, width: int = WIDEST, unicode: bool = True) -> str:
     """Return the page of a pattern or a check, by name or code; of both, where a cause has one name on curve and model.
 
-    A page is the rule's docstring under its headings, its thresholds, and an example's picture.
+    A page is the rule's docstring under its headings, its thresholds, and an example's picture. Words of model.yaml have
+    pages as well: what they mean, and their keys.
 
     Raises:
         UserError: when nothing has that name.
     """
-    return "\n".join(_page(rule, min(width, WIDEST), unicode=unicode) for rule in _find(name))
+    width = min(width, WIDEST)
+    found = [_page(rule, width, unicode=unicode) for rule in _find(name)]
+    if not found or "-" not in name:  # no word has a hyphen; a schedule is called like a pattern
+        found += _word(name, width, there=bool(found))
+    return "\n".join(found)
 
 
 def _page(rule: Rule[Any], width: int, *, unicode: bool) -> str:
@@ -37,7 +45,7 @@ def _page(rule: Rule[Any], width: int, *, unicode: bool) -> str:
 def contents(width: int = 110) -> str:
     """Return the list of all patterns and checks, each with its severity and its first sentence."""
     parts = []
-    for title, folder in (("Patterns of loss curves", patterns), ("Checks on a model", checks)):
+    for title, folder in TITLES.items():
         parts.append(title)
         for rule in sorted(folder.all(), key=lambda one: one.code):
             lead = f"  {rule.name:<29} {rule.severity.value:<8} "
@@ -46,16 +54,24 @@ def contents(width: int = 110) -> str:
                 lead + first, max(width, len(lead) + 30), subsequent_indent=" " * len(lead), break_on_hyphens=False
             )
         parts.append("")
-    return "\n".join([*parts, "`lossdoc explain NAME` shows one of them.", ""])
+    return "\n".join(
+        [*parts, "`lossdoc explain NAME` shows one of them, or a word of model.yaml: `lossdoc explain relu`.", ""]
+    )
 
 
 def _find(name: str) -> list[Rule[Any]]:
-    found = [folder.get(name) for folder in (patterns, checks) if name in folder.names()]
-    found = found or [rule for folder in (patterns, checks) for rule in folder.all() if rule.code == name.upper()]
-    if not found:
-        hint = did_you_mean(name, [*patterns.names(), *checks.names()])
+    found = [folder.get(name) for folder in FOLDERS.values() if name in folder.names()]
+    return found or [rule for folder in FOLDERS.values() for rule in folder.all() if rule.code == name.upper()]
+
+
+def _word(name: str, width: int, *, there: bool) -> list[str]:
+    from lossdoc.spec import words  # brings pydantic
+
+    found = words.page(name, width)
+    if found is None and not there:
+        hint = did_you_mean(name, [name for folder in FOLDERS.values() for name in folder.names()] + words.names())
         raise UserError.of(f"nothing is called '{name}'{hint}; `lossdoc explain` lists what there is", kind="unknown-name")
-    return found
+    return [] if found is None else [found]
 
 
 def _picture(rule: Rule[Any], width: int, *, unicode: bool) -> list[str]:

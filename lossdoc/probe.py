@@ -217,7 +217,7 @@ def scores_and_labels(subject: Subject, seen: Start) -> tuple[Floats, Labels] | 
         return None
     labels = torch.cat([target.reshape(-1) for target in seen.targets])
     keep = labels != IGNORED
-    return torch.cat(found)[keep].double().numpy(), labels[keep].long().numpy()
+    return torch.cat(found)[keep].double().cpu().numpy(), labels[keep].long().cpu().numpy()
 
 
 def values_and_targets(seen: Start) -> tuple[Floats, Floats] | None:
@@ -227,7 +227,7 @@ def values_and_targets(seen: Start) -> tuple[Floats, Floats] | None:
         return None
     outputs = torch.cat([output.reshape(len(output), -1) for output, _ in pairs])
     targets = torch.cat([target.reshape(len(target), -1) for _, target in pairs])
-    return outputs.double().numpy(), targets.double().numpy()
+    return outputs.double().cpu().numpy(), targets.double().cpu().numpy()
 
 
 def gradient(subject: Subject, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

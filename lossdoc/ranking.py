@@ -6,8 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
 
 from lossdoc.errors import NotApplicable
+from lossdoc.features.distributions import f_tail
 from lossdoc.subject import Trial, Trials
 
 RATE = "optimizer.lr"
@@ -16,13 +19,27 @@ CLEARLY = 0.5  # a rate is clearly worse if the trials near it learn less than h
 LEARNED = 0.1  # a sweep in which the best loss fell by less than a tenth of its first value has nothing to compare
 
 
+CHANCE = 0.05  # the level of the test that tells a point from the best one, seed by seed
+AS_GOOD = 0.99  # where there is no second seed, a point that learned so much of what the best did counts as no worse
+
+
 @dataclass(frozen=True)
 class Scored:
-    """A point: the means over its seeds of the last loss and of how far it fell; a diverged seed makes both infinite."""
+    """A point: the means over its seeds of the last loss and of how far it fell; a diverged seed makes both infinite.
+
+    `losses` are those of its seeds, in their order; `stopped` tells that it was not trained to its end.
+    """
 
     trial: Trial
     loss: float
     fall: float
+    losses: tuple[float, ...] = ()
+    stopped: bool = False
+
+    @property
+    def sd(self) -> float:
+        """The standard deviation of the loss between seeds; NaN where there is one seed, or one diverged."""
+        return stdev(self.losses) if len(self.losses) > 1 and math.isfinite(self.loss) else math.nan
 
 
 def scored(trials: Trials) -> list[Scored]:
@@ -37,7 +54,67 @@ def _score(of_point: Sequence[Trial]) -> Scored:
     losses = [trial.loss if math.isfinite(trial.loss) else math.inf for trial in of_point]
     first = [float(trial.curve.train.value[0]) for trial in of_point]
     mean = sum(losses) / len(losses)
-    return Scored(of_point[0], mean, sum(first) / len(first) - mean)
+    stopped = any(trial.stopped_at is not None for trial in of_point)
+    return Scored(of_point[0], mean, sum(first) / len(first) - mean, tuple(losses), stopped)
+
+
+def finished(trials: Trials) -> list[Scored]:
+    """Return the points that were trained to their end and diverged with no seed, best first."""
+    alive = [point for point in scored(trials) if math.isfinite(point.loss) and not point.stopped]
+    return sorted(alive, key=lambda point: (point.loss, point.trial.point.index))
+
+
+def no_worse(trials: Trials) -> list[Scored]:
+    """Return the points that cannot be told from the best one, best first.
+
+    With several seeds by a paired t test, seed by seed, since points with the same seed begin at the same weights and see
+    the same batches. With one seed nobody knows the noise: then those that learned nearly as much.
+    """
+    points = finished(trials)
+    return [point for point in points if _as_good(point, points[0])]
+
+
+def _as_good(point: Scored, best: Scored) -> bool:
+    if len(best.losses) < 2:
+        return point.fall >= AS_GOOD * best.fall
+    differences = [ours - theirs for ours, theirs in zip(point.losses, best.losses, strict=True)]
+    mean, spread = fmean(differences), stdev(differences) / math.sqrt(len(differences))
+    if spread == 0 or mean <= 0:
+        return mean <= 0
+    return f_tail((mean / spread) ** 2, 1, len(differences) - 1) / 2 > CHANCE
+
+
+def flat_rates(trials: Trials) -> tuple[float, float] | None:
+    """Return the lowest and the highest learning rate among the points that are no worse than the best.
+
+    None where there are fewer than three such points: two say nothing of what lies between them.
+    """
+    rates = [point.trial.point.params.get(RATE) for point in no_worse(trials)]
+    known = [float(rate) for rate in rates if isinstance(rate, (int, float))]
+    return (min(known), max(known)) if len(set(known)) > 2 else None
+
+
+def recommended(trials: Trials) -> dict[str, Any]:
+    """Return the values by path that are better than the configured ones; none where those are no worse than the best.
+
+    They are those of the best point. Numbers have two digits: neighbors that differ by less are the same as far as a sweep
+    can tell.
+    """
+    if trials.suggested:
+        return dict(trials.suggested)
+    good = no_worse(trials)
+    now = trials.configured
+    if not good or any(all(value == now.get(path) for path, value in one.trial.point.params.items()) for one in good):
+        return {}
+    best = good[0].trial.point.params
+    return {path: _rounded(value, trials.ranges.get(path)) for path, value in best.items() if value != now.get(path)}
+
+
+def _rounded(value: Any, ends: tuple[float, float] | None) -> Any:
+    """Return a number of a range with two digits; a choice as it is."""
+    if ends is None or math.isnan(ends[0]) or not isinstance(value, float):
+        return value
+    return min(max(float(f"{value:.2g}"), ends[0]), ends[1])
 
 
 @dataclass(frozen=True)
@@ -68,7 +145,7 @@ def rate_gap(trials: Trials) -> RateGap | None:
     configured = trials.configured.get(RATE)
     if configured is None or RATE not in trials.ranges:
         raise NotApplicable("the learning rate was not swept, or is not known")
-    points = scored(trials)
+    points = [point for point in scored(trials) if not point.stopped]
     best = max(points, key=lambda point: point.fall, default=None)
     if best is None or not best.fall > LEARNED * abs(float(best.trial.curve.train.value[0])):
         raise NotApplicable("no trial learned enough to be compared with")
@@ -105,7 +182,7 @@ def edges(trials: Trials) -> list[Edge]:
 
 
 def _edge(trials: Trials, path: str) -> Edge | None:
-    points = scored(trials)
+    points = [point for point in scored(trials) if not point.stopped]
     log = path in trials.log
     values = [float(point.trial.point.params[path]) for point in points]
     if log and min(values) <= 0:  # a configured 0 lies outside of every logarithmic range: there is no edge beside it

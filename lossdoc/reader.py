@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from lossdoc.columns.naming import choose
 from lossdoc.curve import Column, Table
-from lossdoc.errors import Problem, UserError, did_you_mean
+from lossdoc.errors import Problem, UserError, did_you_mean, harmless
 from lossdoc.members import Members
 
 HEAD = 1 << 16  # bytes shown to `sniff`
@@ -45,21 +46,37 @@ class Reader:
 readers: Members[Reader] = Members("lossdoc.readers", Reader)
 
 
-def read(path: str | Path, name: str | Reader | None = None) -> list[Table]:
+def read(path: str | Path, name: str | Reader | None = None, *, growing: bool = False) -> list[Table]:
     """Read the log at `path`, or every log in the folder `path`; "-" is standard input.
 
     The reader is chosen by content, or is the one given or called `name`. What was compressed with gzip is unpacked first.
+    A `growing` log may end in the middle of a line: that line is left out.
 
     Raises:
         UserError: when there is nothing that can be read; every message names the file.
     """
+    if not str(path):
+        raise UserError.of("a log has a name: what was given is empty", kind="missing-file")
+    return [_visible(table) for table in _read(path, name, growing=growing)]
+
+
+def _visible(table: Table) -> Table:
+    """Return the table with what is anyone's choice in it, the names of columns and runs, without commands to a terminal."""
+    columns = {harmless(name): column for name, column in table.columns.items()}
+    for name, column in columns.items():
+        if column.labels is not None:
+            columns[name] = replace(column, labels=tuple(map(harmless, column.labels)))
+    return replace(table, columns=columns, notes=tuple(map(harmless, table.notes)))
+
+
+def _read(path: str | Path, name: str | Reader | None, *, growing: bool) -> list[Table]:
     if str(path) == "-":
         return _tables(sys.stdin.buffer.read(), STDIN, name)
     place = Path(path)
     try:
         if place.is_dir():
             return _folder(place, name)
-        return _log(place, name)[0]
+        return _log(place, name, growing=growing)[0]
     except FileNotFoundError:
         near = did_you_mean(place.name, _siblings(place))
         raise UserError.of(f"there is no such file{near}", kind="missing-file", file=path) from None
@@ -69,16 +86,6 @@ def read(path: str | Path, name: str | Reader | None = None) -> list[Table]:
 
 def _siblings(place: Path) -> list[str]:
     return [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
-
-
-def logs(paths: Iterable[str], name: str | Reader | None = None, *, every: bool = False) -> Iterator[str]:
-    """Yield the paths, and in place of a folder the logs below it; a folder without any stands for itself, to be told of.
-
-    With `every`, tables in which no column is called like a loss count as logs too.
-    """
-    for path in paths:
-        below = _logs(Path(path), name, every=every) if Path(path).is_dir() else []
-        yield from map(str, below) if below else (path,)
 
 
 def _folder(folder: Path, name: str | Reader | None) -> list[Table]:
@@ -100,13 +107,22 @@ def _logs(folder: Path, name: str | Reader | None, *, every: bool) -> list[Path]
     """Return one file of each log below a folder, sound or not; what is no log is passed over."""
     found: list[Path] = []
     known: set[Path] = set()
-    for path in _files(folder):
-        with path.open("rb") as file:
-            head = file.read(HEAD)
-        if path not in known and (name is not None or _is_log(path, head, every=every)):
+    for path in files_below(folder):
+        group = [] if path in known else claimed(path, name, every=every)
+        if group:
             found.append(path)
-            known.update(_group(path, head, name))
+            known.update(group)
     return found
+
+
+def claimed(path: Path, name: str | Reader | None = None, *, every: bool = False) -> Sequence[Path]:
+    """Return the files of the log that a file in a folder is of, none where it is no log.
+
+    With `every`, tables in which no column is called like a loss count as logs too.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return _group(path, head, name) if name is not None or _is_log(path, head, every=every) else []
 
 
 def _is_log(path: Path, head: bytes, *, every: bool) -> bool:
@@ -145,16 +161,25 @@ def _named(name: str | Reader) -> Reader:
     return readers.get(name) if isinstance(name, str) else name
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder in order of their names, without hidden ones."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+        if is_open(path, folder):
             yield path
+
+
+def is_open(path: Path, folder: Path) -> bool:
+    """Tell whether a path below a folder is a file, and neither it nor a folder that it lies in is hidden."""
+    return path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _chosen(head: bytes, source: str) -> tuple[float, Reader | None]:
     """Return the reader that is surest of a file's first bytes and its score, None where none knows them."""
-    suffix = Path(source.removesuffix(".gz")).suffix.lower()
+    return _surest(head, Path(source.removesuffix(".gz")).suffix.lower())
+
+
+@lru_cache(maxsize=2)  # a file in a folder is asked about three times: is it a log, of which files, and how is it read
+def _surest(head: bytes, suffix: str) -> tuple[float, Reader | None]:
     scored: list[tuple[float, bool, Reader]] = []
     for name in _order(suffix):
         reader = readers.get(name)
@@ -187,9 +212,10 @@ def _unpacked(data: bytes, source: str, most: int = LARGEST) -> bytes:
     return b"".join(parts)
 
 
-def _log(place: Path, name: str | Reader | None) -> tuple[list[Table], Sequence[Path]]:
+def _log(place: Path, name: str | Reader | None, *, growing: bool = False) -> tuple[list[Table], Sequence[Path]]:
     """Return what the log holds that a file is of, and the files of the log."""
     data = _unpacked(place.read_bytes(), str(place))
+    data = _whole_lines(data) if growing else data
     reader = _reader(data, str(place), name)
     group = reader.together(place)
     if len(group) < 2:
@@ -204,6 +230,13 @@ def _log(place: Path, name: str | Reader | None) -> tuple[list[Table], Sequence[
     if not tables:
         raise UserError(*problems)
     return [_joined(tables, str(place))], group
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """Return text without a last line that has no end; a JSON document and binary data have no lines that could lack it."""
+    if b"\0" in data[:HEAD] or data.lstrip(NOTHING)[:1] in (b"{", b"["):
+        return data
+    return data[: data.rfind(b"\n") + 1] or data
 
 
 def _joined(tables: Sequence[Table], source: str) -> Table:

@@ -192,14 +192,16 @@ def _merged(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:
 
 
 patterns: Members[Rule[Any]] = Members("lossdoc.patterns", Rule)
+comparisons: Members[Rule[Any]] = Members("lossdoc.comparisons", Rule)
 checks: Members[Rule[Any]] = Members("lossdoc.checks", Rule)
+
+
+FOLDERS = {"LC1": patterns, "LC2": comparisons, "LS": checks}  # by what the codes of their rules begin with
 
 
 def names_of(codes: Iterable[str]) -> dict[str, str]:
     """Return the rules' names by code; a code that is no rule's (a skipped stage) stands for itself."""
     wanted = tuple(codes)
-    folders = [
-        folder for prefix, folder in (("LC", patterns), ("LS", checks)) if any(code.startswith(prefix) for code in wanted)
-    ]
+    folders = [folder for prefix, folder in FOLDERS.items() if any(code.startswith(prefix) for code in wanted)]
     known = {one.code: one.name for folder in folders for one in folder.all()}
     return {code: known.get(code, code) for code in wanted}

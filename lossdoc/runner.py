@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class Work:
     places in `seen` of those to end early. It is called with every tick that measured the validation split, and beside that
     as often as the runner finds cheap: serial after every step, others a few times a second or not at all.
     `say` takes a line that a user should know, such as why a faster way was not gone. `jobs` is how many worker processes
-    there may be, None for what the runner thinks best.
+    there may be, None for what the runner thinks best. `address` is that of a Ray cluster, None for this machine.
     """
 
     make: Callable[[Point], Subject]
@@ -50,6 +51,7 @@ class Work:
     watch: Watch = go_on
     jobs: int | None = None
     say: Callable[[str], object] = unheard
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,16 @@ class Runner:
     """
 
     run: Callable[[Work], Iterator[Trial]]
+
+    @contextmanager
+    def running(self, work: Work) -> Iterator[Iterator[Trial]]:
+        """Run, and leave nothing of it behind, however the block is left: worker processes end with it."""
+        trials = self.run(work)
+        try:
+            yield trials
+        finally:
+            if isinstance(trials, Generator):
+                trials.close()
 
 
 runners: Members[Runner] = Members("lossdoc.runners", Runner)

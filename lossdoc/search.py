@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from lossdoc.errors import UserError
@@ -92,13 +93,18 @@ class Space:
 
 
 class Asker(Protocol):
-    """A search under way."""
+    """A search under way.
+
+    It is a function of what it was started with and what it was told: begun anew and told the same, whatever the order, it
+    asks for the same points. So an interrupted sweep is taken up by beginning the search anew and telling it at once of the
+    points that are finished: it never asks for those again.
+    """
 
     def ask(self) -> list[Point]:
-        """Return the points to train next; none when the search is over."""
+        """Return the points to train next, none when the search is over; a point is told of before the next ones."""
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Take note of what became of points that were asked for; a point with several seeds has a trial for each."""
+        """Take note of what became of whole points: a point with several seeds has a trial for each of them."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +121,15 @@ searches: Members[Search] = Members("lossdoc.searches", Search)
 
 
 class Planned:
-    """A search whose points are all known from the start and asked for at once; `tell` changes nothing."""
+    """A search whose points are all known from the start and asked for at once, but for those it was told of."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._waiting = list(points)
+
+    @property
+    def left(self) -> int:
+        """How many points are still to be asked for."""
+        return len(self._waiting)
 
     def ask(self) -> list[Point]:
         """Return all the points the first time, none later."""
@@ -126,4 +137,51 @@ class Planned:
         return asked
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Do nothing: the plan stands."""
+        """Leave out what is finished."""
+        done = {trial.point.index for trial in trials}
+        self._waiting = [point for point in self._waiting if point.index not in done]
+
+
+class Refined:
+    """A search that is begun once more, with half as many points, in the part of the space around the best ones found."""
+
+    def __init__(
+        self,
+        search: Search,
+        space: Space,
+        points: int,
+        seed: int,
+        around: Callable[[Space, Sequence[Trial]], Space],
+    ) -> None:
+        self._search, self._space, self._points, self._seed, self._around = search, space, points, seed, around
+        self._coarse = search.start(space, points, seed)
+        self._fine: Asker | None = None
+        self._told: list[Trial] = []
+
+    def ask(self) -> list[Point]:
+        """Return the points of the coarse search; when it is over, those of the fine one, counted on from there."""
+        if self._fine is None and (asked := self._coarse.ask()):
+            return asked
+        if self._fine is None:
+            coarse = [trial for trial in self._told if trial.point.index < self._points]
+            self._fine = self._search.start(self._around(self._space, coarse), (self._points + 1) // 2, self._seed)
+            self._fine.tell(self._shifted(self._told))
+        return [replace(point, index=point.index + self._points) for point in self._fine.ask()]
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Take note of what became of the points of either search."""
+        self._told += trials
+        self._coarse.tell([trial for trial in trials if trial.point.index < self._points])
+        if self._fine is not None:
+            self._fine.tell(self._shifted(trials))
+
+    def _shifted(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return those of the fine search as it counts them."""
+        fine = [trial for trial in trials if trial.point.index >= self._points]
+        return [replace(trial, point=replace(trial.point, index=trial.point.index - self._points)) for trial in fine]
+
+
+def draw(space: Space, seed: int, index: int) -> Point:
+    """Return the random point of a seed and an index; every axis has a stream of its own, named by its path."""
+    params = {path: axis.at(random.Random(f"{seed}/{index}/{path}").random()) for path, axis in space.axes.items()}  # noqa: S311 - no secret
+    return Point(index, params, seed)

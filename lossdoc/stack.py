@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from lossdoc.masks import key_dropouts
 from lossdoc.subject import Subject
 
 
@@ -40,6 +41,10 @@ class Measured:
 class Stack(Protocol):
     """K points in training as one. What became of one point never reaches another: a diverged one stays alone with it."""
 
+    @property
+    def rebuilding(self) -> float:
+        """The seconds that it costs to go on with fewer points, as far as known; 0 where that is nothing."""
+
     def step(self, batch: Joined, factors: Tensor, keys: Sequence[int]) -> Measured:
         """Take one step; `factors` (K,) multiply the learning rates, `keys` are what seeds each point's random numbers."""
 
@@ -53,5 +58,16 @@ class Stack(Protocol):
         """Return copies of the parameters and buffers of one point, by their names in the model."""
 
 
-StackMaker = Callable[[Sequence[Subject], Sequence[int], Joined], Stack]
-"""Makes a stack of subjects, each with its seed; the batch shows shapes and types. Raises UnstackableError."""
+StackMaker = Callable[[Sequence[Subject], Sequence[int], Joined, int], Stack]
+"""Makes a stack of subjects, each with its seed; the batch shows shapes and types, the number is how many steps are planned,
+0 where that is not known. Raises UnstackableError."""
+
+
+def models_of(subjects: Sequence[Subject], seeds: Sequence[int]) -> list[nn.Module]:
+    """Return a model for each subject and seed, dropouts by key; those that begin alike are one and the same object."""
+    made: dict[tuple[int, int], nn.Module] = {}
+    for subject, seed in zip(subjects, seeds, strict=True):
+        key = id(subject.build), seed
+        if key not in made:
+            made[key] = key_dropouts(subject.build(seed)).train()
+    return [made[id(subject.build), seed] for subject, seed in zip(subjects, seeds, strict=True)]

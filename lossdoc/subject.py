@@ -32,6 +32,15 @@ class Batch:
         """Yield inputs and targets, so that a training step may say `x, y = batch`."""
         return iter((self.inputs, self.targets))
 
+    def __getitem__(self, key: str | int) -> Any:
+        """Return inputs (0) or targets (1), or one of several inputs by its name."""
+        return self.inputs[key] if isinstance(key, str) else (self.inputs, self.targets)[key]
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of several inputs, so that a training step may say `model(**batch)`."""
+        names: Iterable[str] = self.inputs.keys()
+        return names
+
     @property
     def size(self) -> int:
         """The number of samples."""
@@ -135,8 +144,9 @@ class Recipe:
     `groups` are the hyperparameters of some parameters, each with a regular expression for their names; the first counts.
 
     `schedule(step, total)` is the factor on the learning rate at a step counted from 0. `clip` is the largest gradient
-    norm, None for no limit. `max_steps` ends the training before the epochs are over, None for no limit. `changed` holds
-    hyperparameters that differ from the optimizer's own.
+    norm, None for no limit. `scaled`: the loss is scaled up for gradients that float16 cannot hold. `max_steps` ends the
+    training before the epochs are over, None for no limit. `changed` holds hyperparameters that differ from the optimizer's
+    own.
     """
 
     optimizer: Optimizer
@@ -145,6 +155,7 @@ class Recipe:
     epochs: int = 10
     max_steps: int | None = None
     clip: float | None = None
+    scaled: bool = False
     step: OwnStep | None = None
     changed: Mapping[str, float] = field(default_factory=dict)
     groups: tuple[tuple[str, Mapping[str, float]], ...] = ()
@@ -178,7 +189,8 @@ class Subject:
     `classes` is the number of classes in the data, or of tokens; None in a regression or where it is not known.
     `expected_loss` is what the user says the first loss should be, for a loss that lossdoc does not know. `shuffled` says
     whether the training data are in a new order in each epoch, None where that is not known. `source` is the file it was
-    described in. `plain` is None where neither model nor loss hides any regularization but dropout.
+    described in. `plain` is None where neither model nor loss hides any regularization but dropout. `preprocessing` holds
+    the numbers that each step of preprocessing took from the training split, under its word: all splits went through them.
     """
 
     name: str
@@ -195,6 +207,7 @@ class Subject:
     seed: int = 0
     source: str | None = None
     plain: Plain | None = None
+    preprocessing: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -212,7 +225,8 @@ class Trial:
 
     `loss` is the last validation loss (where there is no validation split, the training loss over the last epoch), NaN
     where the trial diverged; `metric` is the accuracy on the same split or NaN; `diverged_at` is the step at which a number
-    left the range, None where none did. `pattern` is the verdict on its curve.
+    left the range, None where none did. `pattern` is the verdict on its curve. `stopped_at` is the step at which successive
+    halving ended it, None where it was trained to its end.
     """
 
     point: Point
@@ -221,6 +235,7 @@ class Trial:
     metric: float
     diverged_at: int | None = None
     pattern: str | None = None
+    stopped_at: int | None = None
 
     @property
     def train_loss(self) -> float:
@@ -257,7 +272,8 @@ class Trials:
 
     `ranges` holds the range that was searched for each path as (low, high), NaN where it is a choice; `configured` the
     values in model.yaml; `log` the paths whose range is logarithmic. `shortened` is by how much the trials were shorter than
-    the configured training, 1 where they were not. `folder` is where the trials were written down.
+    the configured training, 1 where they were not. `folder` is where the trials were written down. `suggested` holds values
+    by path that follow from all trials together, not from the best one: those of a range test.
     """
 
     trials: tuple[Trial, ...]
@@ -266,21 +282,26 @@ class Trials:
     log: frozenset[str] = frozenset()
     shortened: float = 1.0
     folder: str | None = None
+    suggested: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials, best first by the mean loss over their point's seeds; diverged ones last, the longest-lived first."""
+        """The trials, best first by the mean loss over their point's seeds.
+
+        Behind them those that were ended early, and last the diverged ones, the longest-lived first.
+        """
         losses: dict[int, list[float]] = {}
         for trial in self.trials:
-            losses.setdefault(trial.point.index, []).append(trial.loss)
+            losses.setdefault(trial.point.index, []).append(trial.loss if trial.stopped_at is None else math.inf)
         mean = {index: sum(values) / len(values) for index, values in losses.items()}
 
-        def key(trial: Trial) -> tuple[float, float, int, int]:
+        def key(trial: Trial) -> tuple[float, bool, int, float, int]:
             whole = mean[trial.point.index]
             return (
                 whole if math.isfinite(whole) else math.inf,
+                trial.diverged_at is not None,
+                -(trial.stopped_at or trial.diverged_at or 0),
                 trial.loss if math.isfinite(trial.loss) else math.inf,
-                -(trial.diverged_at or 0),
                 trial.point.index,
             )
 

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossdoc import figures
+from lossdoc import figures, pictures, ranging, records
 from lossdoc.diagnosis import examine_curve
-from lossdoc.errors import NotApplicable
+from lossdoc.errors import NotApplicable, UserError
 from lossdoc.features import series
 from lossdoc.findings import Evidence, Finding, Report, Severity
+from lossdoc.halving import Halving
 from lossdoc.ledger import Ledger
-from lossdoc.ranking import RATE, p_rising, rate_gap
+from lossdoc.ranking import p_rising, rate_gap
 from lossdoc.rule import Rule, checks, examine, patterns
-from lossdoc.runner import Budget, Work, runners
-from lossdoc.search import Asker, Choices, Range, Space, searches
-from lossdoc.subject import Penalty, Point, Subject, Trial, Trials
+from lossdoc.runner import Budget, Work, runners, unheard
+from lossdoc.search import Asker, Planned, Range, Refined, Space, searches
+from lossdoc.subject import Point, Subject, Trial, Trials
 
 if TYPE_CHECKING:
     from lossdoc.loop import Tick
 
 ROOT = Path("lossdoc_runs")
 FIGURE = "curves.png"
-DECADES = 100.0  # two decades to either side of the configured value: a rate that is off by more is found by the edge
-FEW_EPOCHS = 3
-FEW_STEPS = 100  # below this many steps of a small data set a curve shows too little to be judged
-L2 = "regularization.l2"
-DECAY = "optimizer.weight_decay"
+PREPROCESSING = "preprocessing.json"
+RANGE_TEST = "range-test"
 FAILED = frozenset({"non-finite", "not-learning", "rising", "lr-too-high"})
 BEYOND_NOISE = 4.0  # standard deviations of a single batch's loss: one in 30,000
 SURE = 0.01  # the level of the rank tests that tell a fall from chance
@@ -42,7 +40,12 @@ class Plan:
 
     `points` is the largest number of points, each of which is trained once with every seed. `make` can be pickled. `name`
     is that of the folder which the ledgers of this model's sweeps share. `shortened` is by how much a trial is shorter than
-    the configured training, 1 where it is not.
+    the configured training, 1 where it is not. `halving` is the number of epochs of a whole trial where points that do badly
+    after a few of them are not trained any further, 0 where all are: the first seed decides, the others follow. With
+    `refine` half as many points again are trained around the best. `resume` is the folder of a sweep to take up again,
+    `storage` the URL of a database that holds the study in place of the folder's journal, `address` that of a Ray cluster.
+    `described` is what the model.yaml says, as plain data: a sweep is only taken up again with the same. `preprocessing`
+    holds the numbers fitted on the training split; every trial uses them, so they are kept beside the trials.
     """
 
     make: Callable[[Point], Subject]
@@ -55,6 +58,13 @@ class Plan:
     jobs: int | None = None
     name: str = "sweep"
     shortened: float = 1.0
+    halving: int = 0
+    refine: bool = False
+    resume: Path | None = None
+    storage: str | None = None
+    address: str | None = None
+    described: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)
@@ -69,137 +79,160 @@ class Progress:
     best: Trial | None = None
 
 
-def default_space(subject: Subject) -> Space:
-    """Return what is varied when nothing is said: the learning rate, and the strength of the regularization.
-
-    Each range reaches two decades to either side of the configured value. Where there is no regularization yet, it reaches
-    from a penalty of a thousandth of the first loss, which is without effect, to one as large as that loss, which dominates.
-    A user's own training step knows of no penalties: then it is the learning rate alone.
-    """
-    rate = float(subject.recipe.hyper["lr"])
-    axes: dict[str, Range | Choices] = {RATE: Range(rate / DECADES, rate * DECADES)}
-    start: dict[str, Any] = {RATE: rate}
-    decay = float(subject.recipe.hyper.get("weight_decay", 0.0))
-    l2 = _l2(subject)
-    if decay > 0:
-        axes[DECAY], start[DECAY] = Range(decay / DECADES, decay * DECADES), decay
-    elif l2 is not None and l2.coefficient > 0:
-        axes[L2], start[L2] = Range(l2.coefficient / DECADES, l2.coefficient * DECADES), float(l2.coefficient)
-    elif subject.recipe.step is None:
-        strongest = _decade(_dominating_l2(subject))
-        axes[L2], start[L2] = Range(strongest / 1_000, strongest), 0.0
-    return Space(axes, start)
-
-
-def shortened(subject: Subject, budget: Budget) -> float:
-    """Return by how much a budget is smaller than the configured training; 1 where it is not, or nobody knows."""
-    from lossdoc.loop import planned_steps
-
-    whole = planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs)
-    short = planned_steps(subject, budget.steps, budget.epochs)
-    if whole == 0 or short == 0:  # the length of an epoch is not known
-        return max(1.0, subject.recipe.epochs / budget.epochs) if budget.epochs else 1.0
-    return max(1.0, whole / short)
-
-
-def configured(subject: Subject, paths: Iterable[str]) -> dict[str, Any]:
-    """Return the configured values of those paths that the subject knows: hyperparameters and the L2 strength."""
-    l2 = _l2(subject)
-    known: dict[str, Any] = {f"optimizer.{name}": value for name, value in subject.recipe.hyper.items()}
-    known[L2] = 0.0 if l2 is None else float(l2.coefficient)
-    return {path: known[path] for path in paths if path in known}
-
-
-def _l2(subject: Subject) -> Penalty | None:
-    return next((penalty for penalty in subject.recipe.penalties if penalty.word == "l2" and not penalty.own), None)
-
-
-def _dominating_l2(subject: Subject) -> float:
-    """Return the coefficient c at which c/2 · ‖w‖² of a fresh model is as large as its loss on the first batch."""
-    from lossdoc import train
-
-    model = subject.build(subject.seed)
-    batch = next(iter(subject.batches("train", subject.seed)))
-    loss = train.measure(subject, model, batch, training=True).loss
-    squares = sum(float(weight.detach().square().sum()) for weight in model.parameters() if weight.ndim > 1)
-    usable = math.isfinite(loss) and loss > 0 and squares > 0
-    return 2 * loss / squares if usable else 0.1
-
-
-def _decade(value: float) -> float:
-    """Return the power of ten next to a positive number."""
-    return float(10.0 ** round(math.log10(value)))
-
-
-def default_budget(subject: Subject) -> Budget:
-    """Return few epochs: three, or as many as a small data set needs for a hundred steps."""
-    samples = subject.sizes.get("train")
-    if samples is None or subject.batch_size is None:
-        return Budget(epochs=FEW_EPOCHS)
-    return Budget(epochs=max(FEW_EPOCHS, math.ceil(FEW_STEPS / math.ceil(samples / subject.batch_size))))
-
-
-def sweep(plan: Plan, *, root: Path | None = ROOT, watch: Callable[[Progress], object] | None = None) -> Trials:
+def sweep(
+    plan: Plan,
+    *,
+    root: Path | None = ROOT,
+    watch: Callable[[Progress], object] | None = None,
+    say: Callable[[str], object] = unheard,
+) -> Trials:
     """Train the points of a plan and return the trials, each with the verdict on its curve.
 
     Every trial is written into a new folder below `root` the moment it ends (nowhere where that is None), so that an
-    interrupt, which passes through, loses only the one in training; at the end the curves are drawn there.
+    interrupt, which passes through, loses only the one in training; at the end the curves are drawn there. `say` takes lines
+    that a user should know.
 
     Raises:
         UserError: when the search or the runner does not exist, or the folder cannot be made.
         UserCodeError: when the user's own code raises.
     """
-    asker = searches.get(plan.search).start(plan.space, plan.points, plan.seeds[0])
-    ledger = None if root is None else Ledger.open(root, plan.name, plan.space, _facts(plan))
-    tally = _Tally(plan.points * len(plan.seeds), watch)
+    asker = _asker(plan)
+    ledger = None if root is None else _ledger(plan, root)
+    if ledger is not None and plan.preprocessing:
+        records.write(ledger.folder / PREPROCESSING, plan.preprocessing)
+    tally = _Tally(_counted(plan, asker), watch, say)
     try:
         _search(plan, asker, tally, ledger)
     except KeyboardInterrupt:
         where = "" if ledger is None else f"; they are in {ledger.folder}"
         raise KeyboardInterrupt(f"{len(tally.trials)} trials are finished{where}") from None
+    finally:
+        if ledger is not None:
+            ledger.close()
     trials = _trials(plan, tally.trials, None if ledger is None else ledger.folder)
     if ledger is not None:
-        figures.curves(trials, ledger.folder / FIGURE)
+        _draw(trials, ledger.folder)
     return trials
+
+
+def _draw(trials: Trials, folder: Path) -> None:
+    """Draw the pictures of a sweep into its folder."""
+    if not any(ranging.rises(trial.point) for trial in trials.trials):
+        figures.curves(trials, folder / FIGURE)
+        pictures.draw(trials, folder)
+        return
+    try:
+        found = ranging.read(trials.trials)
+    except NotApplicable:
+        found = None
+    pictures.draw_range_test(trials, found, folder / "rates.png")
+
+
+def planned(plan: Plan) -> int:
+    """Return how many trials there will be at most."""
+    again = (plan.points + 1) // 2 if plan.refine else 0
+    return (1 if plan.search == RANGE_TEST else plan.points + again) * len(plan.seeds)
+
+
+def _counted(plan: Plan, asker: Asker) -> int:
+    """Return how many trials there will be: of a search that is planned as a whole exactly, since a grid may have fewer."""
+    return asker.left * len(plan.seeds) if isinstance(asker, Planned) else planned(plan)
+
+
+def _asker(plan: Plan) -> Asker:
+    search = searches.get(plan.search)
+    if plan.refine and plan.search != RANGE_TEST:
+        return Refined(search, plan.space, plan.points, plan.seeds[0], ranging.refined)
+    return search.start(plan.space, plan.points, plan.seeds[0])
 
 
 def _search(plan: Plan, asker: Asker, tally: _Tally, ledger: Ledger | None) -> None:
     """Train what the search asks for until it asks no more, and tell it what became of it."""
-    run = runners.get(plan.runner).run
+    halving = Halving(plan.halving)
     while points := asker.ask():
-        asked = [replace(point, seed=seed) for point in points for seed in plan.seeds]
-        tally.expect(len(asked))
-        answered = []
-        for ended in run(Work(plan.make, asked, plan.budget, tally.step, plan.jobs)):
-            trial = replace(ended, pattern=examine_curve(ended.curve).primary)
-            if ledger is not None:
-                ledger.add(trial)
-            answered.append(trial)
-            tally.end(trial)
+        deciding = plan.seeds[:1] if halving.rungs else plan.seeds
+        answered = _train(plan, _each(points, deciding), tally, ledger, halving)
+        left = [point for point in points if point.index not in halving.stopped]
+        answered += _train(plan, _each(left, plan.seeds[len(deciding) :]), tally, ledger, None)
         asker.tell(answered)
+
+
+def _ledger(plan: Plan, root: Path) -> Ledger:
+    """Begin a ledger, join the one that a storage holds for the same plan, or take up an earlier one again."""
+    facts = _facts(plan)
+    if plan.resume is None:
+        return Ledger.open(root, plan.name, plan.space, facts, plan.storage)
+    if plan.storage is not None:
+        message = "--storage takes up what it holds of the same sweep by itself: leave --resume out"
+        raise UserError.of(message, kind="resume")
+    return Ledger.resume(root, plan.name, plan.space, facts, plan.resume)
+
+
+def _each(points: Sequence[Point], seeds: Sequence[int]) -> list[Point]:
+    """Return every point with every seed."""
+    return [replace(point, seed=seed) for point in points for seed in seeds]
+
+
+def _train(plan: Plan, asked: Sequence[Point], tally: _Tally, ledger: Ledger | None, halving: Halving | None) -> list[Trial]:
+    """Train some points, keep each trial as it ends, and return them all."""
+
+    def watch(seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
+        tally.step(seen)
+        return () if halving is None else halving.watch(seen)
+
+    if not asked:
+        return []
+    tally.expect(len(asked))
+    answered: list[Trial] = []
+
+    def keep(trial: Trial) -> None:
+        answered.append(trial)
+        tally.end(trial)
+
+    def met(trial: Trial) -> None:
+        """Keep a trial that was finished before, or by another process."""
+        if halving is not None:
+            halving.know([trial])
+            halving.stopped |= set() if trial.stopped_at is None else {trial.point.index}
+        keep(trial)
+
+    runner = runners.get(plan.runner)
+    for points in [asked] if ledger is None else ledger.share(asked, plan.jobs, met, tally.say):
+        work = Work(plan.make, points, plan.budget, watch, plan.jobs, tally.say, plan.address)
+        with runner.running(work) as trials:
+            for trial in (_judged(ended, halving) for ended in trials):
+                if ledger is None or ledger.add(trial):  # else another process took it over, and its trial counts
+                    keep(trial)
+    return answered
+
+
+def _judged(ended: Trial, halving: Halving | None) -> Trial:
+    """Return a trial with the verdict on its curve, and with the step at which halving ended it."""
+    stopped = halving is not None and ended.point.index in halving.stopped and ended.diverged_at is None
+    pattern = None if ranging.rises(ended.point) else examine_curve(ended.curve).primary
+    return replace(ended, pattern=pattern, stopped_at=len(ended.curve.train) if stopped else None)
 
 
 class _Tally:
     """Keeps the trials that have ended and tells the watcher."""
 
-    def __init__(self, planned: int, watch: Callable[[Progress], object] | None) -> None:
+    def __init__(self, planned: int, watch: Callable[[Progress], object] | None, say: Callable[[str], object]) -> None:
         self.planned = planned
         self.asked = 0
         self.watch = watch
+        self.say = say
         self.trials: list[Trial] = []
         self.best: Trial | None = None
 
     def expect(self, more: int) -> None:
-        """Note that so many more trials were asked for; a grid may have fewer points than it was allowed."""
+        """Note that so many more trials were asked for."""
         self.asked += more
-        if not self.trials:
-            self.planned = min(self.planned, self.asked)
+        self.planned = max(self.planned, self.asked)
 
-    def step(self, seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
-        """Tell of the steps of some points; no trial is ended early."""
+    def step(self, seen: Sequence[tuple[Point, Tick]]) -> None:
+        """Tell of the steps of some points."""
         for point, tick in seen:
             self._tell(Progress(len(self.trials), self.planned, point, tick=tick, best=self.best))
-        return ()
 
     def end(self, trial: Trial) -> None:
         """Keep a trial and tell of it."""
@@ -235,15 +268,38 @@ def _facts(plan: Plan) -> dict[str, Any]:
         for path, axis in plan.space.axes.items()
     }
     budget = {"steps": plan.budget.steps, "epochs": plan.budget.epochs}
-    return {"search": plan.search, "points": plan.points, "seeds": list(plan.seeds), "space": ranges, "budget": budget}
+    return {
+        "search": plan.search,
+        "points": plan.points,
+        "seeds": list(plan.seeds),
+        "space": ranges,
+        "budget": budget,
+        "halving": plan.halving,
+        "model": plan.described,
+    }
 
 
 def report(trials: Trials, rules: Iterable[Rule[Any]] | None = None, *, source: str | None = None) -> Report:
-    """Return the verdict on a sweep; an error only where no trial learned anything."""
+    """Return the verdict on a sweep; an error only where no trial learned anything.
+
+    What a range test shows is no training of anybody's, and no rule judges it.
+    """
+    if any(ranging.rises(trial.point) for trial in trials.trials):
+        return _range_report(trials, source)
     asked = [rule for rule in checks.all() if rule.matter == "Trials"] if rules is None else list(rules)
     judged = examine("sweep", trials, asked, source=source)
     findings = [*_failure(trials), *judged.findings, *_rate_too_high(trials)]
     return replace(judged, findings=tuple(sorted(findings, key=lambda finding: finding.severity.rank)))
+
+
+def _range_report(trials: Trials, source: str | None) -> Report:
+    try:
+        found = ranging.read(trials.trials)
+    except NotApplicable as why:
+        return Report("sweep", source, matter=trials, inconclusive=str(why))
+    tested = f"range test from {found.low:.2g} to {found.high:.2g}, answered by {len(found.found)} of {found.runs} runs"
+    told = f"{tested}: {found.told()}"
+    return Report("sweep", source, matter=replace(trials, suggested=found.suggested), notes=(told,))
 
 
 def _failure(trials: Trials) -> Iterator[Finding]:

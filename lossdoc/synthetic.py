@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lossdoc.curve import Axis, Context, Curve, Floats, Runs, Series
+from lossdoc.curve import Axis, Context, Curve, Floats, Pair, Runs, Series
 
 
 def descent(points: int, start: float, floor: float, pace: float = 8.0) -> Floats:
@@ -177,3 +177,11 @@ def below_train(seed: int = 0, points: int = 50) -> Curve:
 def short(points: int = 4) -> Curve:
     """Be over before anything can be told."""
     return curve(np.linspace(2.3, 1.9, points), axis="epoch")
+
+
+def parted(by: float = 0.5, seed: int = 0) -> Pair:
+    """Fall twice alike, logged at other intervals; the first run differs by `by` over the second half."""
+    good, run = healthy(seed), healthy(seed + 10, points=600)
+    step = run.train.step * 400 / 600
+    apart = Series(step, run.train.value + by * np.clip(step / 100 - 2, 0, 1), run.train.name)
+    return Pair(replace(run, train=apart, val=None), good)

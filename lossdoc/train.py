@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lossdoc.calling import call_loss, call_model, call_penalty
+from lossdoc.calling import asked_for, call_loss, call_model, call_penalty, model_code, optimizer_code
 from lossdoc.errors import UserError, user_code
 from lossdoc.masks import key_dropouts
 from lossdoc.subject import Batch, LiveOptimizer, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
 
 if TYPE_CHECKING:
+    from torch.amp import GradScaler
     from torch.optim import Optimizer as TorchOptimizer
+    from torch.optim.lr_scheduler import LambdaLR
 
+MOST_BATCHES = 10_000  # of data without a length, after which they are taken for endless: 320,000 samples in usual batches
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
@@ -82,7 +84,8 @@ def gradients(
     total, data_loss, outputs = functional_call(objective, {**params, **buffers}, (batch,))
     found: Sequence[Tensor | None] = [None] * len(params)
     if total.requires_grad and params:
-        found = torch.autograd.grad(total, list(params.values()), allow_unused=True)
+        with user_code("the backward pass"):
+            found = torch.autograd.grad(total, list(params.values()), allow_unused=True)
     grads = {name: grad for name, grad in zip(params, found, strict=True) if grad is not None}
     return grads, replace(state, buffers=buffers), (total.detach(), data_loss.detach(), outputs)
 
@@ -153,7 +156,11 @@ class PureTraining:
 
 
 class OwnTraining:
-    """Training by the user's own step, on a live module with the optimizer's counterpart in torch.optim."""
+    """Training by the user's own step, on a live module with the optimizer's counterpart in torch.optim.
+
+    A step that asks for the scheduler is the one that steps it: the learning rate is then left to it. `total` is the number
+    of steps that the run is to take, 0 where that is not known; it is read anew at every step of the scheduler.
+    """
 
     def __init__(self, subject: Subject, own: OwnStep, seed: int) -> None:
         self.subject = subject
@@ -163,7 +170,10 @@ class OwnTraining:
             raise UserError.of("the model has no parameters: layers kept in a plain Python list?", kind="no-parameters")
         self.optimizer = live(subject.recipe, self._model)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
-        self.asks = set(inspect.signature(own.call).parameters)
+        self.asks = asked_for(own.call)
+        self.scaler = scaler_of(subject.recipe, self._model)
+        self.scheduler: LambdaLR | None = None
+        self.total = 0
         self.taken = 0
 
     def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:
@@ -174,32 +184,53 @@ class OwnTraining:
             UserCodeError: when the step raises.
         """
         self._model.train()
-        slow(self.optimizer, self.rates, factor)
-        offered = {"loss_fn": self.subject.loss, "step": self.taken, "epoch": epoch}
+        if "scheduler" in self.asks:
+            self.scheduler = self.scheduler or self._live_schedule()
+        else:
+            slow(self.optimizer, self.rates, factor)
+        offered = {
+            "loss_fn": self.subject.loss,
+            "step": self.taken,
+            "epoch": epoch,
+            "scheduler": self.scheduler,
+            "scaler": self.scaler,
+        }
         extra = {name: value for name, value in offered.items() if name in self.asks}
-        with user_code(f"step {self.own.word}"):
+        with model_code(f"step {self.own.word}", self._model, batch):
             loss = self.own.call(self._model, batch, self.optimizer, **extra)
         self.taken += 1
         if not isinstance(loss, (int, float)) and not (isinstance(loss, Tensor) and loss.numel() == 1):
-            raise UserError.of(
-                f"step {self.own.word} returned {type(loss).__name__}; it must return the loss", kind="own-step"
-            )
+            got = "None (a forgotten return?)" if loss is None else f"a {type(loss).__name__}"
+            raise UserError.of(f"step {self.own.word} returned {got}; it must return the loss", kind="own-step")
         value = float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
         return Losses(value, value)
+
+    def _live_schedule(self) -> LambdaLR:
+        """Make the configured schedule one of torch's, which counts its own steps."""
+        from torch.optim.lr_scheduler import LambdaLR
+
+        return LambdaLR(self.optimizer, lambda step: self.subject.recipe.schedule(step, self.total))
 
     def model(self) -> nn.Module:
         """Return the model as it is now; it is changed by later steps."""
         return self._model
 
 
+def scaler_of(recipe: Recipe, model: nn.Module) -> GradScaler:
+    """Return what scales the loss up against gradients too small for float16; in any other precision it does nothing."""
+    place = next((parameter.device.type for parameter in model.parameters()), "cpu")
+    return torch.amp.GradScaler(place, enabled=recipe.scaled)
+
+
 class LiveTraining:
-    """Training by an optimizer that lossdoc only calls, on a live module."""
+    """Training by an optimizer that lossdoc only calls, on a live module; with a scaled loss where the recipe says so."""
 
     def __init__(self, subject: Subject, seed: int) -> None:
         self.recipe = subject.recipe
         self.task = subject.task
         self.objective = Objective(subject.build(seed), subject.loss, subject.recipe.penalties)
         self.optimizer = live(subject.recipe, self.objective.model)
+        self.scaler = scaler_of(subject.recipe, self.objective.model)
         self.rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:  # noqa: ARG002 - asked by own steps only
@@ -213,15 +244,22 @@ class LiveTraining:
                 self.optimizer.zero_grad()
                 total, data_loss, outputs = self.objective(batch)
                 if total.requires_grad:
-                    total.backward()
+                    with user_code("the backward pass"):
+                        self.scaler.scale(total).backward()
+                    self.scaler.unscale_(self.optimizer)
                 if self.recipe.clip is not None:
                     nn.utils.clip_grad_norm_(self.objective.parameters(), self.recipe.clip)
             right = accuracy(outputs, batch.targets, self.task)
             measured.append(Losses(float(data_loss.detach()), float(total.detach()), right))
             return float(total.detach())
 
-        with user_code(f"optimizer {self.recipe.optimizer.word}"):
-            self.optimizer.step(closure)
+        with optimizer_code(self.recipe.optimizer.word):
+            if not self.scaler.is_enabled():
+                self.optimizer.step(closure)
+            else:  # it looks at the gradients before the step is taken, so that there is one look at the loss only
+                closure()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
         return measured[0]
 
     def model(self) -> nn.Module:
@@ -258,7 +296,8 @@ def begin(subject: Subject, seed: int) -> Training:
     recipe = subject.recipe
     if recipe.step is not None:
         return OwnTraining(subject, recipe.step, seed)
-    return LiveTraining(subject, seed) if isinstance(recipe.optimizer, LiveOptimizer) else PureTraining(subject, seed)
+    on_live_module = isinstance(recipe.optimizer, LiveOptimizer) or recipe.scaled
+    return LiveTraining(subject, seed) if on_live_module else PureTraining(subject, seed)
 
 
 def mixed(*key: int) -> int:
@@ -317,11 +356,18 @@ def measure(subject: Subject, model: nn.Module, batch: Batch, *, training: bool)
 
 
 def evaluate(subject: Subject, model: nn.Module, split: Split = "validation") -> Losses:
-    """Measure a whole split in evaluation mode: the mean over its samples (over its batches for a summed loss)."""
-    return mean_losses(
-        ((batch.size, measure(subject, model, batch, training=False)) for batch in subject.batches(split, 0)),
-        subject.loss.reduction,
-    )
+    """Measure a whole split in evaluation mode: the mean over its samples (over its batches for a summed loss).
+
+    Raises:
+        UserError: when it has no end.
+    """
+    measured: list[tuple[int, Losses]] = []
+    for batch in subject.batches(split, 0):
+        if len(measured) >= MOST_BATCHES and subject.sizes.get(split, 0) is None:
+            message = f"the {split} data had no end after {MOST_BATCHES:,} batches; what is measured whole must end"
+            raise UserError.of(message, kind="endless")
+        measured.append((batch.size, measure(subject, model, batch, training=False)))
+    return mean_losses(measured, subject.loss.reduction)
 
 
 def mean_losses(measured: Iterable[tuple[int, Losses]], reduction: str) -> Losses:

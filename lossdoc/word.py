@@ -24,7 +24,7 @@ Text = Annotated[str, Field(min_length=1), Meant("a text")]
 Reference = Annotated[
     str,
     Field(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"),
-    Meant("pkg.module:name, or pkg.module:Class.method"),
+    Meant("pkg.module:name (or pkg.module:Class.method)"),
 ]
 
 

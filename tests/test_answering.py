@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
 import typer
 
-from lossdoc.answering import Found, answer, interrupts_held
-from lossdoc.errors import Problem, UserCodeError, UserError
+from lossdoc.answering import Found, answer, interrupts_held, screen
+from lossdoc.errors import Problem, UserCodeError, UserError, harmless
 from lossdoc.findings import Report
-from lossdoc.options import Reporting
+from lossdoc.options import Color, Reporting
 from lossdoc.progress import Progress
 
 CASES = {
@@ -113,3 +114,40 @@ def test_progress_is_rewritten_on_a_terminal_and_rare_in_a_pipe(terminal: bool, 
     progress.show("point 2")  # too soon after the one before
     progress.show("point 3", last=True)
     assert stream.text == told
+
+
+@pytest.mark.parametrize(
+    ("color", "env", "terminal", "colored"),
+    [
+        ("auto", {}, True, True),
+        ("auto", {}, False, False),
+        ("auto", {"NO_COLOR": "1"}, True, False),
+        ("auto", {"TERM": "dumb"}, True, False),
+        ("always", {"NO_COLOR": "1", "TERM": "dumb"}, False, True),
+        ("never", {}, True, False),
+    ],
+)
+def test_colors_are_for_terminals_that_show_them(
+    color: Color, env: dict[str, str], terminal: bool, colored: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stdout", Stream(terminal))
+    assert screen(Reporting(color=color)).color == colored
+
+
+@pytest.mark.parametrize(
+    ("text", "colors", "shown"),
+    [
+        ("plain\n\ttext é", False, "plain\n\ttext é"),
+        ("\x1b[31mred\x1b[0m", True, "\x1b[31mred\x1b[0m"),
+        ("\x1b[31mred", False, "\\u001b[31mred"),
+        ("\x1b]2;title\a", True, "\\u001b]2;title\\u0007"),
+        ("a\rb\x9bc\u202ed\x00", True, "a\\u000db\\u009bc\\u202ed\\u0000"),
+    ],
+)
+def test_nothing_that_is_printed_commands_a_terminal(text: str, colors: bool, shown: str) -> None:
+    assert harmless(text, colors=colors) == shown
+    assert json.loads('"' + harmless("\x1b\x9b") + '"') == "\x1b\x9b"

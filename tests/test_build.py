@@ -404,7 +404,7 @@ def odd_batches():
     [
         ("arrays", {"train": 16, "validation": 4}, 4, True),
         ("tensors", {"train": 16, "validation": 4}, 4, True),
-        ("dataset", {"train": 16, "validation": 4}, None, True),
+        ("dataset", {"train": 16, "validation": 4}, 4, True),
         ("Mapped", {"train": 16, "validation": 4}, 4, True),
         ("loader", {"train": 20}, None, False),
         ("splits", {"train": 15, "validation": 5}, 4, True),
@@ -441,7 +441,7 @@ def test_own_numbers_make_a_regression(own: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "more", "told"),
     [
-        ("bad", "", "returns a int; (inputs, targets), a torch Dataset, a DataLoader, or a mapping"),
+        ("bad", "", "returns a int; (inputs, targets) as arrays, a list of such samples, a torch Dataset, a DataLoader"),
         ("unequal", "", "got inputs shaped (20, 2) and targets shaped (3,); as many of both are meant"),
         ("once", "", "a torch Dataset, a DataLoader"),
         ("odd_batches", "", "pairs (inputs, targets) are meant"),

@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from lossdoc.cli import app
 from tests.conftest import PROJECT, Run
 
 SCHEMA = json.loads(files("lossdoc").joinpath("report.schema.json").read_text())
@@ -237,3 +238,102 @@ def test_a_closed_pipe_is_no_error(folder: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=folder)  # noqa: S602 - our own words
     assert done.stderr == ""
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "tells"),
+    [
+        ([""], "a log has a name"),
+        (["--lr", "0"], "--lr 0: must be a number above 0"),
+        (["--lr", "nan"], "--lr nan"),
+        (["--steps-per-epoch", "inf"], "--steps-per-epoch inf"),
+        (["--classes", "1"], "--classes"),
+        (["--batch-size", "-3"], "--batch-size"),
+        (["--loss", "cros_entropy"], "did you mean 'cross_entropy'?"),
+        (["--loss", ""], "no loss is called so"),
+        (["--train", "val_loss", "--val", "val_loss"], "--train and --val are both 'val_loss'"),
+        (["--run", "2"], "has no run '2'"),
+        (["--run-column", "nowhere"], "has no column 'nowhere'"),
+        (["--select", "overfiting"], "did you mean 'overfitting'?"),
+        (["--select", "departure"], "--compare asks it"),
+        (["--glob", "*.csv"], "no folder was given"),
+        (["--plot", "x.jpg"], "a .png or an .svg"),
+        (["--plot", "no/x.png"], "there is no folder no"),
+        (["--output", "good.csv"], "the log itself"),
+        (["--compare", "nowhere.csv"], "nowhere.csv"),
+        (["--idle", "3"], "go with --watch"),
+        (["--watch", "--interval", "-1"], "--interval -1"),
+        (["--watch", "."], "follows one file"),
+        (["--watch", "--until-failure", "--fail-on", "never"], "counts nothing"),
+    ],
+)
+def test_what_cannot_be_meant_of_a_log_is_one_sentence(
+    words: list[str], tells: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "200")  # or a usage error is wrapped in the middle of a word
+    with pytest.raises(SystemExit) as done:
+        app(["diagnose", *([] if words == [""] else ["good.csv"]), *words])
+    seen = capsys.readouterr()
+    assert done.value.code == 2
+    assert tells in seen.err
+    assert "Traceback" not in seen.err
+    assert (folder / "good.csv").read_text() == HEALTHY
+
+
+@pytest.mark.parametrize(
+    "name", ["cross_entropy", "CrossEntropyLoss", "nn.MSELoss", "label_smoothed_cross_entropy", "BCE", "other"]
+)
+def test_a_loss_may_be_written_in_any_way(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit) as done:
+        app(["diagnose", "good.csv", "--quiet", "--loss", name])
+    assert done.value.code == 0
+
+
+def diagnosed(folder: Path, lossdoc: Run, *words: str) -> list[tuple[str, str | None]]:
+    made = parsed(lossdoc("diagnose", *words, "--format", "json", cwd=folder).stdout)
+    return [(report["title"], report["run"]) for report in made["reports"]]
+
+
+def test_a_folder_of_seeds_and_one_run_of_it(folder: Path, lossdoc: Run) -> None:
+    for seed in (1, 2, 3):
+        (folder / "runs" / f"seed{seed}").mkdir(parents=True)
+        (folder / "runs" / f"seed{seed}" / "log.csv").write_text(HEALTHY)
+    titles = [(f"seed{seed}/log.csv", None) for seed in (1, 2, 3)]
+    assert diagnosed(folder, lossdoc, "runs") == [*titles, ("seed*/log.csv", "*")]
+    assert diagnosed(folder, lossdoc, "runs", "--no-group", "--glob", "seed[12]/*") == titles[:2]
+    assert diagnosed(folder, lossdoc, "runs", "--run", "seed2/log.csv") == [titles[1]]
+    lost = lossdoc("diagnose", "runs", "--run", "seed9/log.csv", cwd=folder)
+    assert (lost.returncode, lost.stdout) == (2, "")
+    assert "the logs are: seed1/log.csv, seed2/log.csv, seed3/log.csv" in lost.stderr
+
+
+def test_runs_that_follow_each_other_in_a_file_have_numbers(folder: Path, lossdoc: Run) -> None:
+    (folder / "two.csv").write_text(HEALTHY + "".join(HEALTHY.splitlines(keepends=True)[1:31]))
+    assert "--run takes 1 to 2" in " ".join(lossdoc("diagnose", "two.csv", cwd=folder).stdout.split())
+    made = parsed(lossdoc("diagnose", "two.csv", "--run", "1", "--format", "json", cwd=folder).stdout)
+    assert [(report["run"], report["length"]) for report in made["reports"]] == [("1", 60)]
+    assert "its runs are: 1, 2" in lossdoc("diagnose", "two.csv", "--run", "3", cwd=folder).stderr
+
+
+def test_a_picture_is_drawn_and_a_good_run_compared_with(folder: Path, lossdoc: Run) -> None:
+    done = lossdoc("diagnose", "good.csv", "--plot", "new.png", "--compare", "good.csv", cwd=folder)
+    assert done.returncode == 0
+    assert (folder / "new.png").read_bytes().startswith(b"\x89PNG")
+    assert "stays with that of good.csv" in " ".join(done.stdout.split())
+
+
+ODD = "\033[31mlo\033]2;hi\a\u202ess"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "jsonl", "github", "junit", "markdown", "sarif"])
+def test_names_in_a_log_command_no_terminal(form: str, folder: Path, lossdoc: Run) -> None:
+    (folder / "odd.csv").write_text(HEALTHY.replace("train_loss", ODD))
+    told = lossdoc("diagnose", "odd.csv", "--train", ODD, "--format", form, "--color", "always", cwd=folder)
+    assert told.returncode == 0, told.stderr
+    wrong = lossdoc("diagnose", "odd.csv", "--train", "loss", "--format", form, cwd=folder)
+    for text in (told.stdout, wrong.stdout, wrong.stderr):
+        assert not {"\a", "\u202e"} & set(text)
+        assert "\033]" not in text
+        assert "\033[31mlo" not in text

@@ -63,7 +63,7 @@ def test_told_columns_win_and_ambiguous_ones_are_spoken_of() -> None:
     assert columns.choose(found, train="other", val="b_loss").train == "other"
     roles = columns.choose(found)
     assert (roles.train, roles.val) == ("a_loss", None)
-    assert roles.notes == ("'a_loss' is taken for the training loss; 'b_loss' would do too",)
+    assert roles.notes == ("'a_loss' is taken for the training loss; 'b_loss' would do too: --train COLUMN takes another",)
 
 
 @pytest.mark.parametrize(
@@ -190,3 +190,31 @@ def test_a_column_of_splits_is_spread_out() -> None:
 def test_a_table_without_splits_stays_as_it_is() -> None:
     found = table(rows("step,mode,loss", "1,fast,2", "2,slow,1"))
     assert columns.spread(found) is found
+
+
+@pytest.mark.parametrize(
+    ("header", "train", "val", "step"),
+    [
+        ("Epoche,Verlust,Validierungsverlust,Val Verlust", "Verlust", "Val Verlust", "Epoche"),
+        ("époque,perte,val_perte", "perte", "val_perte", "époque"),
+        ("paso,pérdida,pérdida_validación", "pérdida", "pérdida_validación", "paso"),
+        ("época,perda_treino,perda_validação", "perda_treino", "perda_validação", "época"),
+    ],
+)
+def test_losses_are_called_so_in_other_languages_too(header: str, train: str, val: str, step: str) -> None:
+    roles = columns.choose(table(rows(header, *(",".join("123456"[: header.count(",") + 1]) for _ in range(2)))))
+    assert (roles.train, roles.val, roles.step) == (train, val, step)
+
+
+def test_runs_that_follow_each_other_are_called_by_numbers() -> None:
+    text = rows("step,loss,kind", *(f"{n},{2.3 * 0.9**n},{'ab'[run]}" for run in range(2) for n in range(20)))
+    found = table(text)
+    roles = columns.choose(found)
+    parts = columns.parts(found, roles)
+    assert list(parts) == ["1", "2"]
+    assert parts["2"].columns["kind"].labels == ("b",) * 20
+    (last,) = columns.curves(found, roles)
+    (second,) = columns.curves(parts["2"], roles)
+    assert second.train.value.tolist() == last.train.value.tolist()
+    assert "--run takes 1 to 2" in columns.remarks(found, roles)[0]
+    assert columns.parts(parts["1"], roles) == {}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import pickle
+import re
+import struct
 import sys
 import types
 from pathlib import Path
@@ -76,6 +80,26 @@ def test_csv_of_classes(tmp_path: Path) -> None:
     assert data.inputs.tolist() == [[1, 2.5], [3, -40], [5, 6]]
     assert data.targets.tolist() == [0, 1, 0]
     assert (data.features, data.classes) == (("a", "b"), ("cat", "dog"))
+
+
+def test_csv_with_categories(tmp_path: Path) -> None:
+    text = "size,color,label\n3,red,x\n1,blue,y\n2,red,x\n10,green,y\n"
+    data = csv(tmp_path, text, categorical=("color",))
+    assert data.inputs.tolist() == [[3, 2], [1, 0], [2, 2], [10, 1]]
+    assert csv(tmp_path, text, features=("size",), categorical=("size",)).inputs.tolist() == [
+        [2],
+        [0],
+        [1],
+        [3],
+    ]  # 2 before 10
+    for categorical, told in (
+        (None, r"color: got 'red'; a finite number is meant \(or `categorical: \[color\]`, for words\)"),
+        (("colour",), "there is no column 'colour'; did you mean 'color'"),
+    ):
+        with pytest.raises(UserError, match=told):
+            csv(tmp_path, text, categorical=categorical)
+    with pytest.raises(UserError, match=r"data.csv:3: error.empty-cell. color: got nothing; a category is meant"):
+        csv(tmp_path, "color,label\nred,x\n,y\n", categorical=("color",))
 
 
 def test_csv_of_numbers(tmp_path: Path) -> None:
@@ -195,8 +219,39 @@ def test_npz(tmp_path: Path) -> None:
 
 def test_npz_runs_no_pickle(tmp_path: Path) -> None:
     folder = saved(tmp_path, inputs=np.array([{}, {}], dtype=object), targets=np.arange(2))
-    with pytest.raises(UserError, match="is not an npz file: Object arrays cannot be loaded"):
+    with pytest.raises(UserError, match=r"a.npz: .* holds pickled objects, which are code and never run here"):
         Npz(path="a.npz").load(folder)
+    with (tmp_path / "b.npz").open("wb") as file:
+        pickle.dump(Bomb(), file)
+    with pytest.raises(UserError, match=r"b.npz: .* is not an npz file$"):
+        Npz(path="b.npz").load(tmp_path)
+    assert not BLOWN
+
+
+PACKAGE = FOLDER.parent
+READING = [
+    PACKAGE / "reader.py",
+    *(path for name in ("datasets", "readers", "spec") for path in (PACKAGE / name).glob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", sorted(READING), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_no_file_is_read_in_a_way_that_could_run_it(path: Path) -> None:
+    """Nothing unpickles; torch's files are read as weights only, YAML without tags."""
+    source = path.read_text()
+    assert not re.search(r"^\s*(import|from) (pickle|dill|joblib|cloudpickle|shelve|marshal)\b", source, re.MULTILINE)
+    assert not re.search(
+        r"yaml\.(unsafe_|full_)?load\(|UnsafeLoader|FullLoader|allow_pickle=True|(?<![.\w])(eval|exec)\((?!\?)", source
+    )
+    assert all("weights_only=True" in line for line in source.splitlines() if "torch.load(" in line)
+
+
+BLOWN: list[str] = []
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return BLOWN.append, ("it was run",)
 
 
 @pytest.mark.parametrize(
@@ -293,6 +348,115 @@ def test_torchvision_by_a_stand_in(monkeypatch: Any, tmp_path: Path) -> None:
         Torchvision(name="Pictures").load(tmp_path)
     with pytest.raises(UserError, match=r"torchvision has no 'Picture'; did you mean 'Pictures'\?"):
         Torchvision(name="Picture").load(tmp_path)
+
+
+def real(package: str) -> Any:
+    """Import a package that is no dependency, or skip the test and say why."""
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        pytest.skip(f"{package} is not installed; `pip install 'lossdoc[data]'` brings it")
+    except RuntimeError as bad:
+        pytest.skip(f"{package} does not fit this torch: {bad}")
+
+
+def test_parquet_itself(tmp_path: Path) -> None:
+    pyarrow, parquet = real("pyarrow"), real("pyarrow.parquet")
+    table = {"a": [1.5, 2.0, None], "b": [1, 2, 3], "yes": [True, False, True], "kind": ["x", "y", "x"]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "a.parquet")
+    data = Parquet(path="a.parquet", target="kind", features=("b",)).load(tmp_path)
+    assert (data.inputs.tolist(), data.targets.tolist(), data.classes) == ([[1], [2], [3]], [0, 1, 0], ("x", "y"))
+    assert Parquet(path="a.parquet", target="b", features=("b",), task="regression").load(tmp_path).targets.tolist() == [
+        1,
+        2,
+        3,
+    ]
+    with pytest.raises(UserError, match=r"a.parquet:3: error\[not-a-number\] a: got nothing; a finite number is meant"):
+        Parquet(path="a.parquet", target="kind").load(tmp_path)
+    (tmp_path / "bad.parquet").write_text("a,b")
+    with pytest.raises(UserError, match="is not a parquet file"):
+        Parquet(path="bad.parquet", target="kind").load(tmp_path)
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        Parquet(path="none.parquet", target="kind").load(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # other people's
+def test_hugging_face_itself(tmp_path: Path) -> None:
+    datasets = real("datasets")
+    from PIL import Image
+
+    features = {"x": datasets.Sequence(datasets.Value("float32")), "kind": datasets.ClassLabel(names=["cat", "dog"])}
+    rows = datasets.Dataset.from_dict({"x": [[1, 2], [3, 4]], "kind": [1, 0]}, features=datasets.Features(features))
+    datasets.DatasetDict(train=rows, test=rows).save_to_disk(str(tmp_path / "stored"))
+    source = HuggingFace(path="stored", inputs="x", targets="kind", split="test")
+    data = source.load(tmp_path)
+    assert (data.inputs.tolist(), data.targets.tolist(), data.classes) == ([[1, 2], [3, 4]], [1, 0], ("cat", "dog"))
+    with pytest.raises(UserError, match=r"there is no split 'tests'; did you mean 'test'\?; there are: train, test"):
+        HuggingFace(path="stored", inputs="x", targets="kind", split="tests").load(tmp_path)
+    pictures = {"image": [Image.new("RGB", (5, 4), (9, 0, 0))] * 2, "kind": ["a", "b"]}
+    kinds = datasets.Features({"image": datasets.Image(), "kind": datasets.Value("string")})
+    datasets.Dataset.from_dict(pictures, features=kinds).save_to_disk(str(tmp_path / "pictures"))
+    images = HuggingFace(path="pictures", inputs="image", targets="kind").load(tmp_path)
+    assert (images.inputs.shape, images.inputs[0, :, 0, 0].tolist(), images.classes) == ((2, 3, 4, 5), [9, 0, 0], ("a", "b"))
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "train.csv").write_text("x,y\n1,0\n2,1\n")
+    assert HuggingFace(path="files", inputs="x", targets="y").load(tmp_path).inputs.tolist() == [[1], [2]]
+    with pytest.raises(
+        UserError, match=r"'nowhere' is no folder here, and cannot be loaded: .*; 'download: true' fetches it"
+    ):
+        HuggingFace(path="nowhere", inputs="x", targets="y").load(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")  # other people's
+def test_torchvision_itself(tmp_path: Path) -> None:
+    real("torchvision")
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name, count in (("train", 6), ("t10k", 4)):
+        pixels = np.arange(count * 28 * 28, dtype=np.uint32).astype(np.uint8)
+        (raw / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 2051, count, 28, 28) + pixels.tobytes())
+        (raw / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 2049, count) + bytes(range(count)))
+    data = Torchvision(name="MNIST").load(tmp_path)
+    assert (data.inputs.shape, data.targets.tolist(), len(data.classes)) == ((6, 1, 28, 28), [0, 1, 2, 3, 4, 5], 10)
+    assert data.inputs[0, 0, 0, :3].tolist() == [0, 1, 2]
+    for name, told in (
+        ("CIFAR10", "torchvision finds no CIFAR10: Dataset not found.*; 'download: true' fetches it"),
+        ("mnistt", r"torchvision has no 'mnistt'; did you mean '\w*MNIST'"),
+        ("FakeData", "torchvision's FakeData has no training split below a root"),
+        ("Kinetics", "torchvision finds no Kinetics: .*frames_per_clip"),
+    ):
+        with pytest.raises(UserError, match=told):
+            Torchvision(name=name).load(tmp_path)
+
+
+def test_a_torchvision_for_another_torch_is_told(monkeypatch: Any, tmp_path: Path) -> None:
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(UserError, match=r"cannot be imported: operator .* must be the one made for torch 2"):
+        Torchvision(name="MNIST").load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_decimal_targets_are_no_classes(tmp_path: Path, kind: str) -> None:
+    prices, grades = np.linspace(0.5, 9.7, 20), np.tile([1.5, 2.5], 10)
+    for name, targets in (("prices", prices), ("grades", grades)):
+        np.savez(tmp_path / f"{name}.npz", inputs=np.ones((20, 2)), targets=targets)
+        (tmp_path / f"{name}.csv").write_text("a,targets\n" + "".join(f"1,{each}\n" for each in targets))
+
+    def load(name: str, task: Any = "classification") -> Any:
+        source: Any = (
+            Csv(path=f"{name}.csv", target="targets", task=task) if kind == "csv" else Npz(path=f"{name}.npz", task=task)
+        )
+        return source.load(tmp_path)
+
+    with pytest.raises(UserError, match="targets: 20 different decimal numbers in 20 samples are no classes; for a regress"):
+        load("prices")
+    np.testing.assert_allclose(load("prices", "regression").targets, prices, rtol=1e-6)
+    assert load("grades").classes == ("1.5", "2.5")
 
 
 class Rows(dict[str, Any]):

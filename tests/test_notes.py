@@ -5,6 +5,7 @@ Elsewhere: batchnorm's oracle, schedules, optimizers and preprocessing against t
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from lossdoc.build import subject
 from lossdoc.build.models import _initialize
 from lossdoc.parts import activations, initializers, layers, optimizers, preprocessing, regularizers, schedules
 from lossdoc.spec import loads
+from lossdoc.train import begin
+from tests import test_parts
 
 F = nn.functional
 
@@ -132,10 +135,17 @@ def test_batchnorm_uses_the_batch_in_training_and_what_it_stored_at_test_time() 
 
 def test_batchnorm_takes_a_batch_for_the_data_which_is_worse_in_small_batches() -> None:
     torch.manual_seed(0)
-    data = torch.randn(6400, 1)
-    errors = [float((data.reshape(-1, size).mean(1) - data.mean()).square().mean()) for size in (4, 16, 64)]
-    for size, error in zip((4, 16, 64), errors, strict=True):
-        assert error == pytest.approx(1 / size, rel=0.35)  # the variance of a mean
+    data = torch.randn(6400, 2)
+    true = (data - data.mean(0)) / data.std(0, correction=0)
+    errors = {}
+    for size in (4, 16, 64, 6400):
+        norm = batchnorm().train()
+        got = torch.cat([norm(batch) for batch in torch.split(data, size)]).detach()
+        errors[size] = float((got - true).square().mean())
+    assert errors[6400] < 1e-8  # the whole data: nothing is estimated
+    for size in (16, 64):  # mean: variance 1 / B; deviation: 1 / (2B) times E x² = 1
+        assert errors[size] == pytest.approx(1.5 / size, rel=0.25)
+    assert errors[4] > 2 * errors[16] > 4 * errors[64]
 
 
 @pytest.mark.parametrize(("word", "sparse"), [("l1", True), ("l2", False)])
@@ -245,10 +255,12 @@ def test_descent_over_all_one_and_several_samples_differ_in_the_samples_used(
     made = subject(loads(f"data: {{source: iris, batch_size: {batch}}}\n{model}optimizer: {optimizer}\n"))
     batches = list(made.batches("train", 0))
     assert {each.size for each in batches} == sizes
-    every = torch.cat([each.inputs for each in batches])
-    assert len(every) == made.sizes["train"] == 120  # each sample once an epoch, whatever the batches
-    same = torch.cat([each.inputs for each in made.batches("train", 1)])
-    torch.testing.assert_close(every.sum(0), same.sum(0))
+    ordered = subject(loads(f"data: {{source: iris, shuffle: false}}\n{model}"))
+    expected = sorted(row for each in ordered.batches("train", 0) for row in each.inputs.tolist())
+    for epoch in (0, 1):  # each sample once an epoch, whatever the batches
+        used = sorted(row for each in made.batches("train", epoch) for row in each.inputs.tolist())
+        assert len(used) == made.sizes["train"] == 120
+        assert used == expected
 
 
 def test_training_statistics_are_used_for_the_other_splits() -> None:
@@ -275,6 +287,145 @@ def test_adam_takes_the_direction_of_momentum_and_the_size_of_rmsprop() -> None:
 
 def test_an_initializer_reaches_a_layers_matrices_and_biases() -> None:
     linear = nn.Linear(3, 2)
-    _initialize(nn.ModuleList([linear]), initializers.Constant(value=0.5, bias=0.1))
+    word = initializers.Constant(value=0.5, bias=0.1)
+    _initialize([linear], word, word.fill)
     assert bool((linear.weight == 0.5).all())
     assert bool(torch.isclose(linear.bias.detach(), torch.tensor(0.1)).all())
+
+
+MLP = "model: {init: %s, layers: [{linear: 16}, %s, {linear: classes}]}\n"
+IRIS = "data: {source: iris, preprocess: [standardize]}\n"
+DIGITS = "data: {source: digits, preprocess: [%s]}\nmodel: {layers: [{conv: 4}, relu, flatten, {linear: classes}]}\n"
+ROWS: dict[str, tuple[str, tuple[str, ...]]] = {  # each row of the notes' table: a file that has it, and what proves it
+    "ReLU": (IRIS + MLP % ("he", "relu"), ("test_a_dead_relu_stays_dead_and_a_leaky_one_revives",)),
+    "Leaky ReLU, PReLU": (
+        IRIS + MLP % ("he", "{leaky_relu: 0.1}, prelu"),
+        ("test_leaky_and_elu_keep_the_negative_side", "test_prelu_learns_its_slope"),
+    ),
+    "ELU": (IRIS + MLP % ("he", "elu"), ("test_leaky_and_elu_keep_the_negative_side",)),
+    "Maxout": (
+        IRIS + MLP % ("xavier", "{maxout: {out: 8, pieces: 3}}"),
+        ("test_maxout_is_the_maximum_of_several_linear_pieces",),
+    ),
+    "standardization": (
+        DIGITS % "{standardize: {per: feature}}", ("test_parts.test_standardized_inputs_have_mean_0_and_deviation_1",)
+    ),
+    "per-channel mean (images)": (
+        DIGITS % "{center: {per: channel}}",
+        ("test_parts.test_channel_means_equal_a_brute_force_mean_over_all_training_images",),
+    ),
+    "published statistics": (
+        DIGITS % "{statistics: {mean: [4.9], std: [6.0]}}",
+        (
+            "test_training_statistics_are_used_for_the_other_splits",
+            "test_parts.test_published_statistics_are_taken_as_they_are",
+        ),
+    ),
+    "divide by 255": (DIGITS % "{scale: {divide_by: 255}}", ("test_parts.test_divide_by_255_gives_0_to_1",)),
+    "weight initialization": (
+        IRIS + MLP % ("{normal: 0.1}", "tanh"), ("test_too_large_a_spread_saturates_and_too_small_a_one_gives_0",)
+    ),
+    "Xavier": (
+        IRIS + MLP % ("{xavier: {mode: fan_in}}", "tanh"),
+        (
+            "test_he_keeps_the_second_moment_through_20_relu_layers_where_xavier_halves_it",
+            "test_parts.test_xavier_of_the_notes_divides_by_the_root_of_fan_in",
+        ),
+    ),
+    "He": (
+        IRIS + MLP % ("{he: {mode: fan_in}}", "relu"),
+        ("test_he_keeps_the_second_moment_through_20_relu_layers_where_xavier_halves_it",),
+    ),
+    "cyclic learning rate": (
+        IRIS + MLP % ("he", "relu") + "schedule: {cyclic: {half: 20, peak: 10}}\n",
+        ("test_a_cyclic_rate_returns_to_its_base_and_leaves_a_saddle",),
+    ),
+    "L1": (
+        IRIS + MLP % ("he", "relu") + "regularization: {l1: 1e-3}\n",
+        ("test_l1_drives_weights_to_0_where_l2_only_makes_them_small",),
+    ),
+    "L2": (
+        IRIS + MLP % ("he", "relu") + "regularization: {l2: 1e-3}\n",
+        ("test_l1_drives_weights_to_0_where_l2_only_makes_them_small",),
+    ),
+    "dropout": (
+        IRIS + MLP % ("he", "relu, {dropout: 0.5}"), ("test_dropout_is_compensated_so_that_test_time_expects_the_same",)
+    ),
+    "batch normalization": (
+        IRIS + MLP % ("he", "batchnorm, relu"),
+        (
+            "test_batchnorm_uses_the_batch_in_training_and_what_it_stored_at_test_time",
+            "test_batchnorm_takes_a_batch_for_the_data_which_is_worse_in_small_batches",
+        ),
+    ),
+    "batch gradient descent": (
+        IRIS + MLP % ("he", "relu") + "optimizer: gd\n",
+        ("test_descent_over_all_one_and_several_samples_differ_in_the_samples_used",),
+    ),
+    "stochastic gradient descent": (
+        IRIS.replace("iris", "iris, batch_size: 1") + MLP % ("he", "relu") + "optimizer: sgd\n",
+        ("test_descent_over_all_one_and_several_samples_differ_in_the_samples_used",),
+    ),
+    "mini-batch gradient descent": (
+        IRIS.replace("iris", "iris, batch_size: 16") + MLP % ("he", "relu") + "optimizer: sgd\n",
+        ("test_descent_over_all_one_and_several_samples_differ_in_the_samples_used",),
+    ),
+    "the trouble with plain GD": (
+        IRIS + MLP % ("he", "relu") + "optimizer: {gd: 0.1}\n",
+        (
+            "test_plain_descent_stops_where_the_gradient_is_near_0",
+            "test_momentum_zig_zags_less_than_plain_descent",
+            "test_plain_descent_slows_near_the_optimum",
+        ),
+    ),
+    "momentum": (
+        IRIS + MLP % ("he", "relu") + "optimizer: {momentum: {lr: 0.01, momentum: 0.9}}\n",
+        ("test_momentum_zig_zags_less_than_plain_descent", "test_nesterov_overshoots_less_than_momentum"),
+    ),
+    "NAG (Nesterov)": (
+        IRIS + MLP % ("he", "relu") + "optimizer: nesterov\n",
+        ("test_nesterov_overshoots_less_than_momentum", "test_parts.test_nesterov_is_the_look_ahead_of_the_notes"),
+    ),
+    "Adagrad": (
+        IRIS + MLP % ("he", "relu") + "optimizer: adagrad\n", ("test_adagrads_step_only_shrinks_where_rmsprops_recovers",)
+    ),
+    "RMSprop": (
+        IRIS + MLP % ("he", "relu") + "optimizer: rmsprop\n",
+        (
+            "test_adagrads_step_only_shrinks_where_rmsprops_recovers",
+            "test_rmsprop_with_epsilon_inside_the_root_as_the_notes_have_it",
+        ),
+    ),
+    "Adam": (
+        IRIS + MLP % ("he", "relu") + "optimizer: adam\n",
+        ("test_adam_takes_the_direction_of_momentum_and_the_size_of_rmsprop",),
+    ),
+}  # fmt: skip
+
+
+def test_plain_descent_slows_near_the_optimum() -> None:
+    """The step is lr·gradient, and the gradient of a bowl shrinks with the distance."""
+    points = walk(optimizers.Gd(lr=0.1), lambda at: at, [1.0], 40)
+    steps = points.diff(dim=0).abs().flatten()
+    torch.testing.assert_close(steps, 0.1 * points[:-1].abs().flatten())
+    assert float(steps[-1]) < float(steps[0]) / 50
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_of_the_notes_has_a_file_that_trains_and_a_proof(row: str) -> None:
+    config, proofs = ROWS[row]
+    for proof in proofs:
+        module, _, name = proof.rpartition(".")
+        assert callable(getattr(test_parts, name) if module else globals()[name])
+    made = subject(loads(config))
+    training, batches = begin(made, 0), itertools.cycle(list(made.batches("train", 0)))
+    losses = [
+        training.step(batch, made.recipe.schedule(step, 40), 0).loss for step, batch in zip(range(40), batches, strict=False)
+    ]
+    assert all(math.isfinite(loss) for loss in losses)
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert list(made.batches("validation", 0))
+
+
+def test_the_rows_are_those_of_the_notes() -> None:
+    assert len(ROWS) == 25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,13 +13,15 @@ import torch
 
 from lossdoc import checkup
 from lossdoc.build import subject
-from lossdoc.errors import UserError
+from lossdoc.build.own import OwnCode
+from lossdoc.errors import UserCodeError, UserError
 from lossdoc.loop import epochs_of, run
 from lossdoc.spec import loads
 from lossdoc.subject import Subject
-from lossdoc.train import begin, unregularized
+from lossdoc.train import OwnTraining, begin, unregularized
 
 OWN = '''
+import functools
 import torch
 from torch import nn
 from torch.utils.data import Dataset
@@ -51,6 +54,42 @@ def groups(model, lr=0.1): return torch.optim.SGD([{"params": [model.get_paramet
     {"params": [model.get_parameter("linear_0.bias")], "lr": lr / 4}], lr=lr, momentum=0.5)
 def nothing(model): return 3
 def no_rate(model): return torch.optim.SGD(model.parameters(), lr=0.0)
+def penalty(model, by): return by * sum(each.abs().sum() for each in model.parameters())
+def step(model, batch, optimizer, loss_fn):
+    inputs, targets = batch
+    optimizer.zero_grad()
+    loss = loss_fn(model(inputs), targets)
+    loss.backward()
+    optimizer.step()
+    return loss
+def scheduled(model, batch, optimizer, scheduler, loss_fn):
+    loss = step(model, batch, optimizer, loss_fn)
+    scheduler.step()
+    return loss
+def forgets(model, batch, optimizer, scheduler, loss_fn): return step(model, batch, optimizer, loss_fn)
+def scaled(model, batch, optimizer, *, scaler, loss_fn, **others):
+    assert sorted(others) == ["epoch", "scheduler", "step"]
+    optimizer.zero_grad()
+    loss = loss_fn(model(batch.inputs), batch.targets)
+    scaler.scale(loss).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    return loss.item()
+class Steps:
+    def __init__(self, loss=torch.nn.functional.cross_entropy): self.loss = loss
+    def __call__(self, model, batch, optimizer): return step(model, batch, optimizer, self.loss)
+    def method(self, model, batch, optimizer): return self(model, batch, optimizer)
+    @classmethod
+    def of_class(cls, *three): return cls()(*three)
+    @staticmethod
+    def static(*three, **others): return step(*three, others["loss_fn"])
+made_partial = functools.partial(step, loss_fn=torch.nn.functional.cross_entropy)
+short = lambda model, batch, optimizer: step(model, batch, optimizer, torch.nn.functional.cross_entropy)
+def wants(model, batch, optimizer, device): return 1.0
+def lacks(model, batch): return 1.0
+def returns(model, batch, optimizer): return {"loss": 1.0}
+def forgot(model, batch, optimizer): step(model, batch, optimizer, torch.nn.functional.cross_entropy)
+def raises(model, batch, optimizer): raise KeyError("lost")
 class Module:
     def setup(self, stage): self.stage = stage
     def train_dataloader(self): assert self.stage == "fit"; return [numbers()]
@@ -64,10 +103,8 @@ def make(tmp_path: Path) -> Iterator[Callable[[str], Subject]]:
     """Make subjects from files that lie beside own.py."""
     (tmp_path / "own.py").write_text(OWN)
     path = list(sys.path)
-    sys.modules.pop("own", None)
     yield lambda text: subject(loads(text, str(tmp_path / "model.yaml")))
     sys.path[:] = path
-    sys.modules.pop("own", None)
 
 
 def first(made: Subject) -> Any:
@@ -184,6 +221,134 @@ def test_a_lightning_data_module_gives_its_loaders(make: Any) -> None:
     made = make("data: {source: {call: 'own:Module'}}\n" + LAYERS)
     assert set(made.sizes) == {"train", "validation"}
     assert first(made).inputs.shape == (60, 4)
+
+
+STEP = "data: {source: {call: 'own:numbers'}}\n" + LAYERS + "optimizer: {sgd: 0.1}\n"
+WHOLE = "step scaled Steps Steps.method Steps.of_class Steps.static made_partial short".split()
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_kind_of_callable_is_a_training_step(make: Any, name: str) -> None:
+    torch.testing.assert_close(after(make(STEP + f"step: {{call: 'own:{name}'}}\n")), after(make(STEP)))
+
+
+def rates(made: Subject, steps: int) -> list[float]:
+    """Return the learning rate that each step was taken with."""
+    training, seen = begin(made, 0), []
+    assert isinstance(training, OwnTraining)
+    training.optimizer.register_step_pre_hook(lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"]))
+    for _ in run(made, training, epochs_of(made, 0), seed=0, steps=steps, validate=False):
+        pass
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("step", "factors"),
+    [("step", [0.25, 0.5, 0.75, 1.0, 1.0, 0.9]), ("scheduled", [0.25, 0.5, 0.75, 1.0, 1.0, 0.9]), ("forgets", [0.25] * 6)],
+)
+def test_a_step_that_asks_for_the_scheduler_is_the_one_that_steps_it(make: Any, step: str, factors: list[float]) -> None:
+    made = make(
+        STEP
+        + f"step: {{call: 'own:{step}'}}\nschedule: {{warmup: {{steps: 4, then: {{step: {{every: 1, factor: 0.9}}}}}}}}\n"
+    )
+    assert rates(made, 6) == pytest.approx([0.1 * each for each in factors])
+
+
+def test_the_live_scheduler_knows_how_long_the_run_is(make: Any) -> None:
+    made = make(STEP + "step: {call: 'own:scheduled'}\nschedule: cosine\n")
+    assert rates(made, 4) == pytest.approx([0.05 * (1 + math.cos(math.pi * at / 4)) for at in range(4)])
+
+
+@pytest.mark.parametrize(("precision", "enabled"), [("float32", False), ("bfloat16", False), ("float16", True)])
+def test_the_scaler_works_where_float16_needs_it(make: Any, precision: str, enabled: bool) -> None:
+    made = make(STEP + f"step: {{call: 'own:scaled'}}\ntrain: {{precision: {precision}}}\n")
+    training = begin(made, 0)
+    assert isinstance(training, OwnTraining)
+    assert training.scaler.is_enabled() is enabled
+    losses = [training.step(first(made), 1.0, 0).loss for _ in range(20)]
+    assert losses[-1] < losses[0]
+
+
+OFFER = (
+    "it is called with model, batch, optimizer, and by name with what it asks for of loss_fn, step, epoch, scheduler, scaler"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("wants", f"missing a required argument: 'device'; {OFFER}; it is wants(model, batch, optimizer, device)"),
+        ("lacks", f"too many positional arguments; {OFFER}; it is lacks(model, batch)"),
+        ("returns", "step own:returns returned a dict; it must return the loss"),
+        ("forgot", "step own:forgot returned None (a forgotten return?); it must return the loss"),
+    ],
+)
+def test_what_is_no_training_step(make: Any, name: str, told: str) -> None:
+    batch = first(make(STEP))
+    with pytest.raises(UserError) as caught:
+        begin(make(STEP + f"step: {{call: 'own:{name}'}}\n"), 0).step(batch, 1.0, 0)
+    assert told in str(caught.value)
+
+
+def test_a_step_that_raises_is_the_users(make: Any) -> None:
+    made = make(STEP + "step: {call: 'own:raises'}\n")
+    with pytest.raises(UserCodeError, match="step own:raises raised KeyError: 'lost'"):
+        begin(made, 0).step(first(made), 1.0, 0)
+
+
+@pytest.mark.parametrize("name", ["NAdam", "RAdam", "Adamax", "ASGD", "Rprop", "Adadelta"])
+def test_any_optimizer_of_torch_trains(make: Any, name: str) -> None:
+    made = make(STEP.replace("{sgd: 0.1}", f"{{call: 'torch.optim:{name}', args: {{lr: 0.05}}}}"))
+    training = begin(made, 0)
+    losses = [training.step(first(made), 1.0, 0).loss for _ in range(10)]
+    assert losses[-1] < losses[0]
+
+
+def test_an_optimizer_of_torch_that_refuses_the_model_is_a_fault_of_the_file(make: Any) -> None:
+    made = make(STEP.replace("{sgd: 0.1}", "{call: 'torch.optim:SparseAdam'}"))
+    with pytest.raises(
+        UserError, match=r"'torch\.optim:SparseAdam' cannot train this model: SparseAdam does not support dense"
+    ):
+        begin(made, 0).step(first(made), 1.0, 0)
+
+
+def test_own_penalty_and_how_what_hides_beside_it_is_disabled(make: Any) -> None:
+    regularized = "regularization: {call: 'own:penalty', args: {by: 0.1}, disable: {loss.label_smoothing: 0}}\n"
+    made = make(STEP + regularized + "loss: {cross_entropy: {label_smoothing: 0.2}}\n")
+    model = made.build(0)
+    (term,) = made.recipe.penalties
+    expected = 0.1 * sum(float(each.detach().abs().sum()) for each in model.parameters())
+    assert float(term.value(model).detach()) == pytest.approx(expected)
+    assert begin(made, 0).step(first(made), 1.0, 0).total > begin(unregularized(made), 0).step(first(made), 1.0, 0).total
+
+
+def test_modules_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> None:
+    """Each configuration gets its own `twin.py`, and the `helper.py` beside it, in whichever order they are used."""
+    path = list(sys.path)
+    specs = []
+    for folder, width in (("one", 3), ("two", 5)):
+        (tmp_path / folder / "lib").mkdir(parents=True)
+        (tmp_path / folder / "lib" / "helper.py").write_text(f"WIDTH = {width}\n")
+        code = "from torch import nn\nimport helper\ndef net(): return nn.Linear(4, helper.WIDTH)\n"
+        (tmp_path / folder / "lib" / "twin.py").write_text(code)
+        text = "python_path: [lib]\ndata: iris\nmodel: {call: 'twin:net'}\n"
+        specs.append(loads(text, str(tmp_path / folder / "model.yaml")))
+    try:
+        widths = [subject(specs[at]).build(0).out_features for at in (0, 1, 0, 1, 1, 0)]
+        assert widths == [3, 5, 3, 5, 5, 3]
+        assert sys.path[0] == str(tmp_path / "one" / "lib")
+        assert OwnCode(specs[0]).find("twin:net", ("model",)) is OwnCode(specs[0]).find("twin:net", ("model",))
+    finally:
+        sys.path[:] = path
+
+
+def test_a_name_that_python_has_taken_is_told(tmp_path: Path) -> None:
+    (tmp_path / "random.py").write_text("def net(): pass\n")
+    spec = loads("data: iris\nmodel: {call: 'random:net'}\n", str(tmp_path / "model.yaml"))
+    with pytest.raises(
+        UserError, match=r"model\.call: the name 'random' is taken: .* is loaded already; .* needs another name"
+    ):
+        subject(spec).build(0)
 
 
 def test_own_code_goes_through_the_whole_checkup() -> None:

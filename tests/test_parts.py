@@ -196,7 +196,17 @@ SHAPES: list[tuple[Layer, tuple[int, ...], tuple[int, ...]]] = [
 
 
 def module_of(layer: Any, shape: Any) -> Any:
+    if isinstance(layer, sequences.Residual):
+        return block_of(layer, shape)
     return nn.Sequential(*layer.modules(shape, 10).values())
+
+
+def block_of(layer: Any, shape: Any) -> Any:
+    body, after = nn.Sequential(), shape
+    for inner in layer.layers:
+        body.append(module_of(inner, after))
+        after = inner.shape(after, 10)
+    return layer.around(body, shape, after)
 
 
 @pytest.mark.parametrize(("layer", "shape", "after"), SHAPES, ids=lambda each: getattr(each, "word", ""))
@@ -228,9 +238,13 @@ def test_layers_work_for_many_models_at_once(layer: Any, shape: Any, after: Any)
     ("layer", "shape", "meant"),
     [
         (layers.Conv(out=3), (64,), "channels x height x width"),
-        (layers.Conv(out=3, kernel=9), (1, 8, 8), "at least 9 in every direction"),
-        (layers.Conv(out=3, kernel=9, padding=1), (1, 8, 6), "at least 7 in every direction"),
-        (layers.Conv(out=3, stride=2, padding="same"), (1, 8, 8), "stride 1 where padding is 'same'"),
+        (layers.Conv(out=3, kernel=9), (1, 8, 8), "a length of at least 9 in every direction, that of the window,"),
+        (
+            layers.Conv(out=3, kernel=9, padding=1),
+            (1, 8, 6),
+            "at least 7 in every direction, that of the window less padding,",
+        ),
+        (layers.Conv(out=3, stride=2, padding="same"), (1, 8, 8), "stride 1, where padding is 'same'"),
         (layers.MaxPool(), (64,), "channels x length"),
         (layers.MaxPool(size=9), (1, 8, 8), "at least 9"),
         (layers.GlobalPool(), (64,), "channels x length"),
@@ -239,13 +253,12 @@ def test_layers_work_for_many_models_at_once(layer: Any, shape: Any, after: Any)
         (layers.LayerNorm(), (), "at least one dimension"),
         (layers.Embedding(entries=3, out=2), (3, 3), "a sequence of whole numbers"),
         (layers.GroupNorm(groups=4), (6, 3), "a number of channels that 4 groups divide"),
-        (sequences.Gru(out=3), (8,), "put 'embedding' before it"),
+        (sequences.Gru(out=3), (8,), "'embedding' makes one of whole numbers"),
         (sequences.SelfAttention(heads=4), (5, 6), "a number of features that 4 heads divide"),
         (sequences.Take(), (8,), "positions x features"),
         (sequences.Residual(layers=(layers.Flatten(),)), (2, 4, 4), "keeps it, not one that makes 32 of it"),
-        (sequences.Residual(layers=(OwnLayer(call="a:b"),)), (4,), "own code in a residual block"),
-        (activations.Maxout(out=3), (1, 8, 8), "put 'flatten' before it"),
-        (activations.Softmax(axis=2), (8,), "an axis from -2 to 1, not 2"),
+        (activations.Maxout(out=3), (1, 8, 8), "'flatten' makes one"),
+        (activations.Softmax(axis=2), (8,), r"an axis from -2 to 1 \(not 2\)"),
     ],
 )
 def test_a_shape_that_does_not_fit_is_told(layer: Any, shape: Any, meant: Any) -> None:
@@ -284,13 +297,13 @@ def test_a_causal_block_does_not_see_what_comes_later() -> None:
 
 
 def test_a_residual_block_adds_what_came_in() -> None:
-    block: Any = sequences.Residual(layers=(layers.Linear(out=3),)).modules((3,), None)["residual"]
+    block = block_of(sequences.Residual(layers=(layers.Linear(out=3),)), (3,))
     inputs = torch.randn(2, 3)
     torch.testing.assert_close(block(inputs), block.body(inputs) + inputs)
 
 
 def test_classes_need_data_that_have_some() -> None:
-    with pytest.raises(ShapeError, match="write the number of outputs"):
+    with pytest.raises(ShapeError, match=r"write the number itself, or say it as `data: {classes: 10}`"):
         layers.Linear(out="classes").shape((3,), None)
 
 
@@ -362,8 +375,8 @@ def test_xavier_of_the_notes_divides_by_the_root_of_fan_in() -> None:
         (schedules.Cosine(), 10, {0: 1, 5: 0.5, 10: 0}),
         (schedules.Cosine(end=0.2), 10, {0: 1, 5: 0.6, 10: 0.2}),
         (schedules.Exponential(end=0.01), 10, {0: 1, 5: 0.1, 10: 0.01}),
-        (schedules.Warmup(steps=4), 10, {0: 0.25, 3: 1, 9: 1}),
-        (schedules.Warmup(steps=4, then=schedules.Cosine()), 14, {1: 0.5, 4: 1, 9: 0.5, 14: 0}),
+        (schedules.Warmup(steps=4).before(schedules.Constant()), 10, {0: 0.25, 3: 1, 9: 1}),
+        (schedules.Warmup(steps=4).before(schedules.Cosine()), 14, {1: 0.5, 4: 1, 9: 0.5, 14: 0}),
         (schedules.Cyclic(half=5, peak=3), 99, {0: 1, 5: 3, 10: 1, 15: 3, 20: 1}),
         (schedules.Cyclic(half=5, peak=3, mode="triangular2"), 99, {5: 3, 10: 1, 15: 2, 25: 1.5}),
         (schedules.Cyclic(half=5, peak=3, mode="exp_range", gamma=0.9), 99, {0: 1, 5: 1 + 2 * 0.9**5, 10: 1}),
@@ -401,7 +414,7 @@ def test_schedules_stay_finite_beyond_the_end(step: Any, total: Any) -> None:
     for each in (
         schedules.Cosine(),
         schedules.Exponential(),
-        schedules.Warmup(steps=7),
+        schedules.Warmup(steps=7).before(schedules.Exponential()),
         schedules.OneCycle(),
         schedules.Cyclic(half=3),
     ):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from lossdoc import columns, reader
@@ -18,6 +22,7 @@ from lossdoc.curve import Curve, Table
 from lossdoc.errors import UserError
 from lossdoc.members import Members
 from lossdoc.reader import Reader, readers
+from lossdoc.readers import _decimals, tensorboard_csv
 from lossdoc.readers._pattern import matching
 
 LOGS = Path(__file__).parent / "logs"
@@ -113,6 +118,24 @@ SAMPLES: dict[str, tuple[Points, Points | None]] = {
     "text/tqdm_postfix.txt": ({274: 10.25, 275: 10.1601, 276: 10.0}, None),
     "text/two_lines_an_epoch.txt": ({1: 0.75, 2: 0.5}, {1: 0.5, 2: 0.25}),
     "text/utf16_powershell.txt": ({1: 0.75, 2: 0.5}, None),
+    "csv/perplexity.csv": ({100: 3.0, 200: 2.0}, {100: 4.0, 200: 3.0}),
+    "csv/hand_made_reversed.csv": ({1: 2.25, 2: 1.25}, {1: 2.5, 2: 1.5}),
+    "csv/dvclive.tsv": ({0: 2.5, 1: 1.5}, None),
+    "csv/savetxt.csv": ({0: 2.5, 1: 1.25}, None),
+    "text/opennmt_validation.txt": ({50: 4.5, 100: 4.0, 150: 3.5, 200: 3.0}, {100: 4.0, 200: 3.0}),
+    "text/bars_end_to_end.txt": ({1: 2.5, 2: 1.5, 3: 1.25}, None),
+    "text/deepspeed_gpt.txt": ({80: 4.0, 160: 3.0, 240: 2.0}, None),
+    "text/deepspeed_dpo.txt": ({1: 0.665, 2: 0.5, 3: 0.375}, None),
+    "text/srun.txt": ({1: 2.5, 2: 1.5, 3: 1.25}, None),
+    "text/rank0.txt": ({1: 2.5, 2: 1.5, 3: 1.25}, None),
+    "text/pasted_as_comment.txt": ({0.5: 2.5, 1.0: 1.5, 1.5: 1.25}, None),
+    "text/modded_nanogpt_without_training.txt": ({0: 16.0012, 125: 6.25, 250: 5.5}, None),
+    "text/tutorial.txt": ({0: 10.938573, 1: 9.5, 2: 8.25}, None),
+    "jsonl/wandb-history.jsonl": ({1: 2.5, 2: 1.5, 3: NAN}, {2: 1.75}),
+    "json/bare_evaluations.json": ({100: 2.5, 200: NAN, 300: INF}, None),
+    "wandb/relative_time.csv": ({1: 2.5, 2: 1.5, 3: 1.25}, {1: 2.75, 3: 2.0}),
+    "boosting/xgboost_one_set.txt": ({0: 0.64, 1: 0.5}, None),
+    "keras-text/cut_front.txt": ({147: 2.5, 148: 1.5}, {147: 2.75, 148: 1.75}),
     "wandb/one_run.csv": ({1: 1.0, 2: 0.5}, {1: 0.9, 2: 0.7}),
     "yolo-text/v5.txt": ({1: 0.1427, 2: 0.12}, None),
     "yolo-text/v8.txt": ({1: 5.0, 2: 3.75}, None),
@@ -204,6 +227,11 @@ def test_what_holds_no_curve(content: str, says: str, tmp_path: Path) -> None:
         reader.read(path)
 
 
+def test_a_table_without_the_column_that_makes_it_tensorboards_is_refused() -> None:
+    with pytest.raises(UserError, match="no column 'Value'"):
+        tensorboard_csv.reader.read(b"Wall time\n1\n2\n", "run-.-tag-loss.csv")
+
+
 def test_a_log_behind_much_other_text(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text("import torch\nx = f(y)\n" * 10_000 + (LOGS / "text/modded_nanogpt.txt").read_text())
@@ -252,7 +280,7 @@ def test_a_folder_gives_a_report_for_each_log_and_a_line_for_each_bad_one(tmp_pa
         return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
 
     code, out, err = run(tmp_path)
-    assert (code, out) == (2, ["? good.txt: inconclusive", "? good.csv: inconclusive"])
+    assert (code, out) == (2, ["? good.txt: inconclusive", "? more/good.csv: inconclusive"])
     assert [line.split(": error")[0] for line in err] == [str(tmp_path / "header.csv"), str(tmp_path / "pointer.csv")]
     code, out, err = run(tmp_path / "empty")
     assert (code, out, len(err)) == (2, [], 1)
@@ -296,6 +324,69 @@ def test_event_files_of_both_sides_are_one_log(tmp_path: Path) -> None:
     roles = columns.choose(table)
     assert (roles.train, roles.val) == ("epoch_loss", "val_epoch_loss")
     assert len(reader.read(tmp_path)) == 1
+
+
+def test_event_files_of_a_resumed_run_are_one_log(tmp_path: Path) -> None:
+    data = (LOGS / "tensorboard/events.out.tfevents.1.host.1.0").read_bytes()
+    names = ["events.out.tfevents.900.host.1.0", "events.out.tfevents.1000.host.2.0"]
+    for name in names:
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "other.tfevents").write_bytes(data)
+    for place in names:
+        assert [path.name for path in readers.get("tensorboard").together(tmp_path / place)] == names
+    assert len(reader.read(tmp_path)) == 2
+
+
+def test_of_checkpoints_a_folder_gives_the_last_one_only(tmp_path: Path) -> None:
+    for many in (2, 10, 9):
+        records = [{"step": step, "loss": 3 / step} for step in range(1, many + 1)]
+        (tmp_path / f"checkpoint-{many}").mkdir()
+        (tmp_path / f"checkpoint-{many}" / "trainer_state.json").write_text(json.dumps({"log_history": records}))
+    (table,) = reader.read(tmp_path)
+    assert len(table.columns["loss"].values) == 10
+    (first,) = reader.read(tmp_path / "checkpoint-2" / "trainer_state.json")
+    assert len(first.columns["loss"].values) == 2
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": [*records, {"step": 11, "loss": 0.1}]}))
+    (table,) = reader.read(tmp_path)
+    assert table.source == str(tmp_path / "trainer_state.json")
+
+
+CELLS = st.one_of(
+    st.floats().map(repr),
+    st.floats(width=32).map(repr),
+    st.integers(-(10**25), 10**25).map(str),
+    st.tuples(st.floats(-1e9, 1e9), st.integers(0, 25)).map(lambda pair: f"{pair[0]:.{pair[1]}f}"),
+    st.decimals(-(10**6), 10**6, places=12).map(lambda each: f"{each:f}"),
+    st.sampled_from(
+        ["", "-0", ".5", "-.5", "5.", "+3", "1E+20", " 3 ", "0" * 30 + "1", "9007199254740993", "-inf", "1e400"]
+    ),
+)
+
+
+@given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1), block=st.sampled_from([1, 100, 1 << 20]))
+def test_decimals_are_what_float_makes_of_them(rows: list[tuple[str, ...]], block: int) -> None:
+    text = "\n".join(",".join(row) for row in rows).encode()
+    expected = [[float(cell) if cell else NAN for cell in row] for row in rows]
+    with mock.patch.object(_decimals, "BLOCK", block):
+        found = _decimals.decimals(text, 0, 3, ord(","), float)
+    np.testing.assert_array_equal(np.array([column.values for column in found]).T, expected)
+    assert [column.logged.tolist() for column in found] == [[bool(row[each]) for row in rows] for each in range(3)]
+
+
+@pytest.mark.parametrize("cell", [".", "-", "1.2.3", "--5", "1..2", "a", "-.", "1-2", "5-", "/", "1:2", "1,2"])
+def test_what_is_no_decimal_is_refused(cell: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - it says no more: the table is then read cell by cell
+        _decimals.decimals(f"{cell}\n7\n".encode(), 0, 1, ord(","), float)
+
+
+def test_a_table_of_many_blocks_is_read_by_several_threads(tmp_path: Path) -> None:
+    losses = np.random.default_rng(0).random(5000)
+    path = tmp_path / "log.csv"
+    path.write_text("step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses.tolist())))
+    with mock.patch.object(_decimals, "BLOCK", 1000):
+        (curve,) = curves(path)
+    assert curve.train.step.tolist() == list(range(5000))
+    assert curve.train.value.tolist() == losses.tolist()
 
 
 def test_a_pattern_reads_lines_of_any_form(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_every_fault_is_told(path: Path, golden: Any) -> None:
 
 
 def test_there_are_enough_faults() -> None:
-    assert len(FAULTY) >= 50
+    assert len(FAULTY) >= 60
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -96,7 +96,7 @@ def test_nan_is_a_number() -> None:
 
 
 def test_quoted_numbers_are_text() -> None:
-    assert "got '3'; a whole number of 0 or more is meant" in faults(SHORT + "seed: '3'\n")
+    assert "got '3'; a whole number of 0 or more is meant, without quotes" in faults(SHORT + "seed: '3'\n")
 
 
 @pytest.mark.parametrize(
@@ -297,6 +297,7 @@ PIECES += ["<<: ", "linear", "adam", "args: {}", "?", "values: ", "\u2028", "\uf
 
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
+@pytest.mark.timeout(120)  # a hang
 def test_no_mutated_file_gives_anything_but_a_spec_or_its_faults(data: Any) -> None:
     text = data.draw(st.sampled_from(TEXTS))
     for _ in range(data.draw(st.integers(1, 6))):
@@ -323,6 +324,7 @@ VALUES = st.recursive(
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
+@pytest.mark.timeout(120)  # a hang
 def test_no_value_at_any_place_gives_anything_but_a_spec_or_its_faults(data: Any) -> None:
     whole: Any = loads(template()).resolved()
     at: Any = whole
@@ -359,6 +361,7 @@ STEPS = [
 
 @given(path=st.lists(st.sampled_from([*STEPS, "args", "x", ""]), min_size=1, max_size=6), value=VALUES)
 @settings(max_examples=150, deadline=None)
+@pytest.mark.timeout(120)  # a hang
 def test_no_override_gives_anything_but_a_spec_or_its_faults(path: list[str], value: Any) -> None:
     try:
         assert isinstance(

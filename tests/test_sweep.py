@@ -19,7 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossdoc import sweeping
+from lossdoc import ranging, sweeping
 from lossdoc.checks.lr_too_low import _swept
 from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable, UserError
@@ -28,12 +28,11 @@ from lossdoc.parts.optimizers import Adam, Sgd
 from lossdoc.parts.regularizers import L2
 from lossdoc.ranking import RATE, edges, p_rising, rate_gap
 from lossdoc.runner import Budget, Runner, Work, runners
-from lossdoc.search import Choices, Range, Search, Space, searches
-from lossdoc.searches.random import draw
+from lossdoc.search import Choices, Range, Search, Space, draw, searches
 from lossdoc.subject import Point, Subject, Trial, Trials
 from tests.subjects import digits_pairs, mlp, subject
 
-DECAY = sweeping.L2
+DECAY = ranging.L2
 SPACE = Space({RATE: Range(1e-4, 1e-1), DECAY: Range(1e-5, 1e-2)}, {RATE: 1e-2, DECAY: 0.0})
 
 
@@ -134,7 +133,7 @@ def test_a_range_that_is_none_is_refused(make: Callable[[], object], says: str) 
 
 
 def test_unknown_members_are_told_with_what_exists() -> None:
-    with pytest.raises(UserError, match=r"did you mean 'grid'.*grid, random"):
+    with pytest.raises(UserError, match=r"did you mean 'grid'.*grid, qmc, random"):
         sweeping.sweep(plan(search="gird"), root=None)
     with pytest.raises(UserError, match=r"no runner is called 'ray9'.*serial"):
         sweeping.sweep(plan(runner="ray9"), root=None)
@@ -200,7 +199,12 @@ def test_a_diverged_trial_is_kept_with_the_step_it_died_at() -> None:
 
 
 def test_a_watch_can_end_a_trial() -> None:
-    work = Work(partial(variant, small()), [Point(0, {RATE: 1e-2})], Budget(steps=40), watch=lambda seen: [0] if seen[0][1].step == 7 else [])
+    work = Work(
+        partial(variant, small()),
+        [Point(0, {RATE: 1e-2})],
+        Budget(steps=40),
+        watch=lambda seen: [0] if seen[0][1].step == 7 else [],
+    )
     (trial,) = runners.get("serial").run(work)
     assert len(trial.curve.train) == 7
 
@@ -318,37 +322,31 @@ def variant_of_digits(point: Point) -> Subject:
 
 def test_the_default_space_lies_around_what_is_configured() -> None:
     base = small(Adam(lr=1e-3))
-    space = sweeping.default_space(base)
+    space = ranging.default_space(base)
     assert space.axes[RATE] == Range(1e-5, 1e-1)
     assert space.origin == {RATE: 1e-3, DECAY: 0.0}
     strong = replace(base, recipe=replace(base.recipe, penalties=(L2(1e-3),)))
-    assert sweeping.default_space(strong).axes[DECAY] == Range(1e-5, 1e-1)
+    assert ranging.default_space(strong).axes[DECAY] == Range(1e-5, 1e-1)
     decayed = small(Adam(lr=1e-3, weight_decay=1e-2))
-    assert sweeping.default_space(decayed).axes[sweeping.DECAY] == Range(1e-4, 1.0)
+    assert ranging.default_space(decayed).axes[ranging.DECAY] == Range(1e-4, 1.0)
 
 
 def test_an_unknown_strength_reaches_from_without_effect_to_as_large_as_the_loss() -> None:
     base = small()
-    axis = sweeping.default_space(base).axes[DECAY]
+    axis = ranging.default_space(base).axes[DECAY]
     assert isinstance(axis, Range)
     squares = sum(float(p.detach().square().sum()) for p in base.build(0).parameters() if p.ndim > 1)
     assert 10**-0.51 < axis.high * squares / 2 / math.log(10) < 10**0.51  # rounded to a power of ten
     assert axis.high / axis.low == pytest.approx(1_000)
 
 
-@pytest.mark.parametrize(("batch_size", "epochs"), [(32, 3), (720, 50), (16, 3)])
-def test_few_epochs_are_three_or_a_hundred_steps(batch_size: int, epochs: int) -> None:
-    base = subject(digits_pairs(), mlp(64, 10), batch_size=batch_size)
-    assert sweeping.default_budget(base) == Budget(epochs=epochs)
-
-
 def test_how_much_shorter_a_trial_is() -> None:
     base = small()
     longer = replace(base, recipe=replace(base.recipe, epochs=30))
-    assert sweeping.shortened(longer, Budget(epochs=3)) == pytest.approx(10)
-    assert sweeping.shortened(longer, Budget(steps=45)) == pytest.approx(30)
-    assert sweeping.shortened(longer, Budget(epochs=60)) == 1.0
-    assert sweeping.shortened(replace(longer, sizes={"train": None}), Budget(epochs=3)) == pytest.approx(10)
+    assert ranging.shortened(longer, Budget(epochs=3)) == pytest.approx(10)
+    assert ranging.shortened(longer, Budget(steps=45)) == pytest.approx(30)
+    assert ranging.shortened(longer, Budget(epochs=60)) == 1.0
+    assert ranging.shortened(replace(longer, sizes={"train": None}), Budget(epochs=3)) == pytest.approx(10)
 
 
 # what the trials say ------------------------------------------------------------------------------------------------------

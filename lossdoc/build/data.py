@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from lossdoc.build.feeds import DatasetFeed, Feed, Keys, LoaderFeed, Order, TensorFeed
+from lossdoc.build.given import MEANT, Unfit, as_rows, by_split, is_indexed, is_iterable, labels_of, pair, told
 from lossdoc.build.own import OwnCode
+from lossdoc.build.preprocessing import Steps, preprocess
 from lossdoc.build.seeding import seeded
 from lossdoc.datasets.source import Data, Goal, OwnSource
-from lossdoc.errors import UserError, user_code
+from lossdoc.errors import UserError
 from lossdoc.parts.losses import ModelLoss
 from lossdoc.spec import Spec
 from lossdoc.subject import Split
@@ -27,19 +29,20 @@ PATH = ("data", "source")
 
 @dataclass(frozen=True)
 class Prepared:
-    """The splits, ready to be put into batches, and what is known of the targets."""
+    """The splits, ready to be put into batches, what is known of the targets, and the numbers of the preprocessing."""
 
     feeds: Mapping[Split, Feed]
     goal: Goal | None = None
     classes: int | None = None
+    preprocessing: Steps = ()
 
-    def shape(self) -> tuple[int, ...]:
-        """Return the shape of one input, without the batch."""
+    def sample(self) -> Tensor:
+        """Return one input, without the batch."""
         feed = self.feeds["train"]
         inputs = feed.inputs if isinstance(feed, TensorFeed) else next(feed.batches(Order(1), 0)).inputs
         if not isinstance(inputs, Tensor):
             raise UserError.of("a list of layers takes one tensor as its input; use 'model: {call: ...}'", kind="batch")
-        return tuple(inputs.shape[1:])
+        return inputs[0]
 
 
 def prepare(spec: Spec) -> Prepared:
@@ -62,109 +65,82 @@ def prepare(spec: Spec) -> Prepared:
     return prepared
 
 
+def fitted(spec: Spec) -> Steps:
+    """Return the numbers that each step of preprocessing takes from the training split, under its word.
+
+    Raises:
+        UserError: when the data are not there or not as told.
+        UserCodeError: when the user's own code raises.
+    """
+    return prepare(spec).preprocessing
+
+
 def _own(spec: Spec, given: Any, word: str) -> Prepared:
-    if hasattr(given, "train_dataloader"):  # a LightningDataModule
-        given = _of_module(given, source_word=word)
-    if isinstance(given, Mapping):
-        return _own_splits(spec, given, word)
-    pair = _pair(given)
-    if pair is not None:
-        return _arrays(spec, _data(spec, *pair))
-    if isinstance(given, Dataset) and not isinstance(given, IterableDataset):
-        return _dataset(spec, given, word)
-    return _described(spec, {"train": _feed(spec, given, word)}, given)
-
-
-def _of_module(module: Any, source_word: str) -> dict[str, Any]:
-    """Return the loaders of a LightningDataModule by split."""
-    with user_code(source_word):
-        for name, arguments in (("prepare_data", ()), ("setup", ("fit",))):
-            getattr(module, name, lambda *_: None)(*arguments)
-        loaders = {"train": module.train_dataloader(), "validation": getattr(module, "val_dataloader", lambda: None)()}
-    return {split: loader for split, loader in loaders.items() if loader is not None}
-
-
-def _own_splits(spec: Spec, given: Mapping[Any, Any], word: str) -> Prepared:
-    """Take the splits as the user made them."""
-    names = {
-        "train": "train",
-        "training": "train",
-        "validation": "validation",
-        "val": "validation",
-        "valid": "validation",
-        "test": "test",
-    }
-    unknown = [str(key) for key in given if key not in names]
-    if unknown or "train" not in {names.get(key) for key in given}:
-        _fail(
-            spec,
-            f"'{word}' returns a mapping with the keys {', '.join(map(str, given))}; train and validation are meant",
-            "data",
-        )
-    pairs = {names[key]: _pair(each) for key, each in given.items()}
-    if all(pair is not None for pair in pairs.values()):
-        data = {split: _data(spec, *pair) for split, pair in pairs.items() if pair is not None}
-        return _fitted(spec, data)  # type: ignore[arg-type]  # the names are those of Split
-    feeds = {names[key]: _feed(spec, each, word) for key, each in given.items()}
-    return _described(spec, feeds, given.get("train", given.get("training")))
+    """Take what the user's own code returned, for each split or to be split."""
+    keys = _keys(spec)
+    try:
+        splits = by_split(given, word)
+        parts = {split: as_rows(each, keys) for split, each in (splits or {"train": given}).items()}
+        pairs = {split: pair(each, keys) for split, each in parts.items()}
+    except Unfit as bad:
+        _refuse(spec, word, str(bad))
+    data = {split: _data(spec, *each) for split, each in pairs.items() if each is not None}
+    if len(data) == len(parts):
+        return _arrays(spec, data["train"]) if splits is None else _fitted(spec, data)
+    if splits is None and is_indexed(parts["train"]):
+        return _dataset(spec, parts["train"], word)
+    return _described(spec, {split: _feed(spec, each, word) for split, each in parts.items()}, parts["train"])
 
 
 def _feed(spec: Spec, given: Any, word: str) -> Feed:
-    if spec.data.preprocess:
-        _fail(spec, f"'preprocess' works on arrays, but '{word}' returns a {type(given).__name__}; do it there", "data")
-    pair = _pair(given)
-    if pair is not None:
-        data = _data(spec, *pair)
-        return TensorFeed(torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
     if isinstance(given, IterableDataset):
         given = DataLoader(given, batch_size=spec.data.batch_size)
-    if isinstance(given, Dataset):
-        whole = np.arange(len(given))  # type: ignore[arg-type]  # map-style: it has a length
-        return DatasetFeed(given, whole, word, _keys(spec))
-    if not hasattr(given, "__iter__") or iter(given) is given:
-        meant = "(inputs, targets), a torch Dataset, a DataLoader, or a mapping of these by split is meant"
-        _fail(spec, f"'{word}' returns a {type(given).__name__}; {meant}", "data")
+    try:
+        known = pair(given, _keys(spec)) if not isinstance(given, DataLoader) else None
+        if known is None and not is_indexed(given) and not is_iterable(given):
+            raise Unfit(told(given))
+    except Unfit as bad:
+        _refuse(spec, word, str(bad))
+    if spec.data.preprocess:
+        _fail(spec, f"'preprocess' works on arrays, but '{word}' returns {told(given)}; do it there", "data")
+    if known is not None:
+        data = _data(spec, *known)
+        return TensorFeed(torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
+    if is_indexed(given):
+        return DatasetFeed(given, np.arange(len(given)), word, _keys(spec))
     return LoaderFeed(given, word, spec.seed, _keys(spec))
 
 
-def _dataset(spec: Spec, dataset: Dataset[Any], word: str) -> Prepared:
-    """Split a map-style Dataset; its targets are looked at only where it keeps them in `targets`."""
-    size = len(dataset)  # type: ignore[arg-type]  # map-style: it has a length
-    targets = getattr(dataset, "targets", None)
-    labels = None if targets is None or len(targets) != size else np.asarray(targets)
-    split = _split(spec, size, labels if labels is not None and labels.dtype.kind in "iu" else None)
+def _dataset(spec: Spec, dataset: Any, word: str) -> Prepared:
+    """Split what holds its samples by number; its targets are looked at only where it keeps them apart."""
     _feed(spec, dataset, word)
+    split = _split(spec, len(dataset), labels_of(dataset))
     return _described(spec, {name: DatasetFeed(dataset, of, word, _keys(spec)) for name, of in split.items()}, dataset)
 
 
-def _described(spec: Spec, feeds: Mapping[Any, Feed], given: Any) -> Prepared:
-    """Say what a single batch and the attribute `classes` tell of the targets."""
+def _described(spec: Spec, feeds: Mapping[Split, Feed], given: Any) -> Prepared:
+    """Say what a single batch, the class numbers and the attribute `classes` tell of the targets."""
     known = getattr(given, "dataset", given)
     names = getattr(known, "classes", None)
     classes = spec.data.classes or (len(names) if isinstance(names, list | tuple) else None)
+    labels = labels_of(known) if classes is None else None
+    if labels is not None and labels.size:
+        classes = int(labels.max()) + 1
     first = next(iter(feeds["train"].batches(Order(1), 0)), None)
     if first is None:
         _fail(spec, "the train split is empty", "empty")
-    whole = first is not None and isinstance(first.targets, Tensor) and not first.targets.is_floating_point()
+    whole = isinstance(first.targets, Tensor) and not first.targets.is_floating_point()
     return Prepared(feeds, "classification" if classes or whole else "regression", classes)
-
-
-def _pair(given: Any) -> tuple[Any, Any] | None:
-    """Return (inputs, targets) as arrays, if that is what was given."""
-    if (
-        isinstance(given, tuple | list)
-        and len(given) == 2
-        and all(isinstance(each, np.ndarray | Tensor | list) for each in given)
-    ):
-        inputs, targets = (each.detach().cpu().numpy() if isinstance(each, Tensor) else np.asarray(each) for each in given)
-        return inputs, targets
-    return None
 
 
 def _data(spec: Spec, inputs: NDArray[Any], targets: NDArray[Any]) -> Data:
     """Bring the user's arrays into our types."""
-    if inputs.dtype.kind not in "biuf" or targets.dtype.kind not in "biuf":
-        _fail(spec, f"got arrays of {inputs.dtype} and {targets.dtype}; numbers are meant", "data")
+    if inputs.dtype.kind not in "biuf":
+        _fail(spec, f"got inputs of {inputs.dtype}; numbers are meant", "data")
+    if targets.dtype.kind not in "biuf":
+        _fail(spec, f"got targets of {targets.dtype}; class numbers from 0, or numbers to be predicted, are meant", "data")
+    if targets.dtype.kind in "biu" and targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]  # a column of class numbers
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
         _fail(
             spec, f"got inputs shaped {inputs.shape} and targets shaped {targets.shape}; as many of both are meant", "data"
@@ -187,20 +163,15 @@ def _arrays(spec: Spec, data: Data) -> Prepared:
 
 
 def _fitted(spec: Spec, data: Mapping[Split, Data]) -> Prepared:
-    inputs = {split: each.inputs for split, each in data.items()}
-    for place, step in enumerate(spec.data.preprocess):
-        try:
-            fitted = step.fit(inputs["train"])
-        except ValueError as bad:
-            raise UserError(spec.document.problem(("data", "preprocess", place), str(bad), "shape")) from None
-        inputs = {split: fitted(each) for split, each in inputs.items()}
+    inputs, steps = preprocess(spec, {split: each.inputs for split, each in data.items()})
     first = data["train"]
     feeds: dict[Split, Feed] = {
         split: TensorFeed(torch.from_numpy(np.ascontiguousarray(inputs[split])), torch.from_numpy(each.targets))
         for split, each in data.items()
     }
     whole = first.targets.dtype.kind == "i"
-    return Prepared(feeds, "classification" if whole else "regression", spec.data.classes or len(first.classes) or None)
+    goal: Goal = "classification" if whole else "regression"
+    return Prepared(feeds, goal, spec.data.classes or len(first.classes) or None, steps)
 
 
 def _split(spec: Spec, size: int, labels: NDArray[Any] | None) -> dict[Split, NDArray[np.int64]]:
@@ -236,5 +207,9 @@ def _keys(spec: Spec) -> Keys:
     return Keys(whole=whole) if named is None else Keys(named.x, named.y, whole=whole)
 
 
-def _fail(spec: Spec, message: str, kind: str) -> None:
+def _refuse(spec: Spec, word: str, got: str) -> NoReturn:
+    _fail(spec, f"'{word}' returns {got}{'' if ' meant' in got else f'; {MEANT}'}", "data")
+
+
+def _fail(spec: Spec, message: str, kind: str) -> NoReturn:
     raise UserError(spec.document.problem(PATH, message, kind, key=True))

@@ -97,8 +97,7 @@ class DatasetFeed:
         for indices in order.indices(self.size, epoch):
             with user_code(self.word):
                 samples = [self.dataset[int(place)] for place in self.of[indices]]
-                collated = default_collate(samples)
-            yield as_batch(collated, self.word, self.keys)
+            yield as_batch(_collated(samples, self.word), self.word, self.keys)
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,24 @@ class LoaderFeed:
             yield as_batch(batch, self.word, self.keys)
 
 
+def _collated(samples: list[Any], word: str) -> Any:
+    """Put samples together as torch's DataLoader does.
+
+    Raises:
+        UserError: when they hold what cannot be put together, or tensors of different shapes.
+    """
+    try:
+        return default_collate(samples)
+    except (TypeError, RuntimeError, KeyError, AttributeError) as bad:
+        told = str(bad).partition("\n")[0].removeprefix("default_collate: ")
+        message = f"the samples of '{word}' cannot be put into a batch: {told}"
+        raise UserError.of(f"{message}; a DataLoader with a collate_fn of your own can do it", kind="batch") from bad
+
+
 def as_batch(got: Any, word: str, named: Keys = Keys()) -> Batch:
-    """Read a batch: a pair, or a mapping with the usual keys.
+    """Read a batch: a pair, a mapping with the usual keys, or a longer tuple of whose parts the user names two or more.
+
+    The parts of a tuple are named by their fields where it has any, else "0", "1", "2" by their place.
 
     Raises:
         UserError: when it is neither.
@@ -149,8 +164,15 @@ def as_batch(got: Any, word: str, named: Keys = Keys()) -> Batch:
         return got
     if isinstance(got, Mapping):
         return _by_name(got, word, named)
-    if isinstance(got, Sequence) and len(got) == 2:
-        return Batch(_floats(got[0]), _floats(got[1]))
+    if isinstance(got, Sequence) and not isinstance(got, str | bytes):
+        fields = getattr(got, "_fields", [str(place) for place in range(len(got))])
+        if named.x or named.y or (hasattr(got, "_fields") and len(got) > 2):
+            return _by_name(dict(zip(fields, got, strict=True)), word, named)
+        if len(got) == 2:
+            return Batch(_floats(got[0]), _floats(got[1]))
+        message = f"'{word}' gives {len(got)} parts a sample; pairs (inputs, targets) are meant"
+        hint = """or 'data.batch: {x: "0", y: "1"}' picks two by their place"""
+        raise UserError.of(f"{message}, {hint}", kind="batch")
     raise UserError.of(f"'{word}' gives {type(got).__name__}; pairs (inputs, targets) are meant", kind="batch")
 
 

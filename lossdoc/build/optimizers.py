@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer as TorchOptimizer
 
 from lossdoc.build.own import OwnCode
-from lossdoc.errors import NotApplicable, UserError, user_code
+from lossdoc.calling import optimizer_code
+from lossdoc.errors import NotApplicable, UserError
 from lossdoc.parts.optimizers import Optimizer as Builtin
 from lossdoc.parts.optimizers import OptimizerWord, OwnOptimizer
 from lossdoc.spec import Spec
@@ -70,7 +71,7 @@ def optimizer(spec: Spec, build: Callable[[int], nn.Module]) -> Optimizer:
 
     def make(model: nn.Module) -> TorchOptimizer:
         given: Any = model.parameters() if inspect.isclass(found) else model
-        with user_code(f"optimizer {word.call}"):
+        with optimizer_code(word.call):
             made = found(given, **word.args)
         if not hasattr(made, "param_groups") or not hasattr(made, "step"):
             _fail(spec, f"'{word.call}' returns a {type(made).__name__}; an optimizer like torch's own is meant")

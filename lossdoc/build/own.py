@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lossdoc.build.modules import NameTaken, imported
+from lossdoc.calling import OFFERED
 from lossdoc.errors import UserError, did_you_mean, user_code
 from lossdoc.spec import Spec
 
@@ -29,7 +29,7 @@ class OwnCode:
         return [str(here / each) for each in self.spec.python_path or (".",)]
 
     def find(self, reference: str, path: tuple[str | int, ...]) -> Any:
-        """Import a reference.
+        """Import a reference; a method is that of a new object of its class, made without arguments.
 
         Raises:
             UserError: when there is no such module, or no such name in it.
@@ -42,8 +42,15 @@ class OwnCode:
                 known = [each for each in dir(found) if not each.startswith("_")]
                 where = getattr(found, "__name__", module)
                 self._fail(path, f"'{where}' has no '{name}'{did_you_mean(name, known)}", "no-attribute")
-            found = getattr(found, name)
+            found = self._bound(found, name, reference, path)
         return found
+
+    def _bound(self, owner: Any, name: str, reference: str, path: tuple[str | int, ...]) -> Any:
+        if inspect.isclass(owner) and inspect.isfunction(inspect.getattr_static(owner, name)):
+            self._check(owner, reference.rpartition(".")[0], {}, path)
+            with user_code(reference):
+                owner = owner()
+        return getattr(owner, name)
 
     def call(self, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...]) -> Any:
         """Call a reference with arguments by name and return what it returns.
@@ -74,12 +81,32 @@ class OwnCode:
         self._check(found, reference, args, path, 1)
         return found
 
+    def step(self, reference: str, args: Mapping[str, Any]) -> Callable[..., Any]:
+        """Return the user's own training step; it is called with model, batch, optimizer, and by name with what it asks for.
+
+        Raises:
+            UserError: when it asks for anything else than what is on offer, or does not take the three.
+        """
+        path = ("step",)
+        call = self.function(reference, args, path, takes=None)
+        try:
+            signature = inspect.signature(call)
+        except (TypeError, ValueError):  # built in: Python does not know how it is called
+            return call
+        asked = {name: None for name in OFFERED if name in signature.parameters}
+        try:
+            signature.bind(*[None] * 3, **asked)
+        except TypeError as bad:
+            meant = f"it is called with model, batch, optimizer, and by name with what it asks for of {', '.join(OFFERED)}"
+            self._fail(path, f"{bad}; {meant}; it is {_name(reference)}{signature}", "arguments")
+        return call
+
     def _module(self, name: str, path: tuple[str | int, ...]) -> Any:
-        sys.path[:] = [*self.folders, *(each for each in sys.path if each not in self.folders)]
-        importlib.invalidate_caches()
         with user_code(f"importing {name}"):
             try:
-                return importlib.import_module(name)
+                return imported(name, self.folders)
+            except NameTaken as bad:
+                self._fail(path, str(bad), "no-module")
             except ModuleNotFoundError as bad:
                 if bad.name is None or not f"{name}.".startswith(f"{bad.name}."):
                     raise  # something that the user's module imports is missing
@@ -103,8 +130,11 @@ class OwnCode:
         try:
             signature.bind(*[None] * takes, **args)
         except TypeError as bad:
-            name = reference.rpartition(":")[2]
-            self._fail(path, f"{bad}; it is {name}{signature}", "arguments")
+            self._fail(path, f"{bad}; it is {_name(reference)}{signature}", "arguments")
 
     def _fail(self, path: tuple[str | int, ...], message: str, kind: str) -> None:
         raise UserError(self.spec.document.problem((*path, "call"), message, kind))
+
+
+def _name(reference: str) -> str:
+    return reference.rpartition(":")[2]

@@ -17,7 +17,10 @@ def seeded(*seeds: int) -> Iterator[None]:
     own, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's code may draw from it
     try:
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(seed)
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch has no type for it
+                torch.manual_seed(seed)
+            else:  # torch.manual_seed would note for later devices who called it, which takes longer than a small model
+                torch.default_generator.manual_seed(seed)
             np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
             random.seed(seed)
             yield

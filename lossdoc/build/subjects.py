@@ -15,10 +15,11 @@ from lossdoc.build.feeds import LoaderFeed, Order
 from lossdoc.build.models import builder
 from lossdoc.build.optimizers import optimizer
 from lossdoc.build.own import OwnCode
+from lossdoc.build.placing import Placing, placing
+from lossdoc.build.schedules import schedule
 from lossdoc.errors import NotApplicable, UserError, user_code
 from lossdoc.parts.losses import BuiltinLoss, CrossEntropy, ModelLoss, OwnLoss
 from lossdoc.parts.regularizers import norms
-from lossdoc.parts.schedules import OwnSchedule, Schedule
 from lossdoc.spec import Spec
 from lossdoc.subject import Batch, Loss, OwnStep, Penalty, Plain, Point, Recipe, Split, Subject, Takes, Task
 
@@ -108,6 +109,7 @@ class Variants:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self._kept: tuple[object, Prepared] | None = None
+        self._building: tuple[object, Callable[[int], nn.Module]] | None = None
 
     def __call__(self, point: Point) -> Subject:
         """Return the subject with the point's values and seed.
@@ -116,11 +118,19 @@ class Variants:
             UserError: when a path does not exist or a value does not fit.
         """
         spec = self.spec.with_values(point.params)
-        return _subject(spec, self._prepared(spec), point.seed)
+        data = self._prepared(spec)
+        return _subject(spec, data, point.seed, self._builder(spec, data))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the data out: a worker reads them itself."""
-        return {"spec": self.spec, "_kept": None}
+        return {"spec": self.spec, "_kept": None, "_building": None}
+
+    def _builder(self, spec: Spec, data: Prepared) -> Callable[[int], nn.Module]:
+        """Return the builder of the point before where it would make the same models, which may then be made once."""
+        key = (spec.model, spec.loss, spec.train.device, spec.train.precision, id(data))
+        if self._building is None or self._building[0] != key:
+            self._building = key, _builder(spec, data, placing(spec))
+        return self._building[1]
 
     def _prepared(self, spec: Spec) -> Prepared:
         # batch size matters where a stream is put into batches as it is read; shuffling never does
@@ -130,15 +140,16 @@ class Variants:
         return self._kept[1]
 
 
-def _subject(spec: Spec, data: Prepared, seed: int) -> Subject:
-    loss, build = _loss(spec), builder(spec, data)
+def _subject(spec: Spec, data: Prepared, seed: int, build: Callable[[int], nn.Module] | None = None) -> Subject:
+    place = placing(spec)
+    loss, build = _loss(spec), build or _builder(spec, data, place)
     feed = data.feeds["train"]
     batch_size = feed.size if spec.optimizer.whole and feed.size is not None else spec.data.batch_size
     expected = spec.checks.initial_loss
     return Subject(
         name=spec.name,
         build=build,
-        batches=_batches(spec, data, seed, batch_size),
+        batches=_batches(spec, data, seed, batch_size, place),
         sizes={split: each.size for split, each in data.feeds.items()},
         loss=loss,
         recipe=_recipe(spec, build),
@@ -149,16 +160,24 @@ def _subject(spec: Spec, data: Prepared, seed: int) -> Subject:
         expected_loss=None if expected is None else expected.expected,
         seed=seed,
         source=spec.file,
-        plain=_plain(spec, data, loss),
+        plain=_plain(spec, data, loss, place),
+        preprocessing=data.preprocessing,
     )
 
 
-def _plain(spec: Spec, data: Prepared, loss: Loss) -> Plain | None:
+def _builder(spec: Spec, data: Prepared, place: Placing) -> Callable[[int], nn.Module]:
+    def first() -> Batch:
+        return next(place.batches(data.feeds["train"].batches(Order(2), 0)))
+
+    return place.builder(builder(spec, data), first)
+
+
+def _plain(spec: Spec, data: Prepared, loss: Loss, place: Placing) -> Plain | None:
     """Return model and loss without what regularizes inside them; None where there is nothing of that kind."""
     given = spec.regularization.disable
     off = spec.with_values(given) if given else spec
     bare = _unsmoothed(_loss(off) if given else loss)
-    return Plain(builder(off, data), bare) if given or bare is not loss else None
+    return Plain(_builder(off, data, place), bare) if given or bare is not loss else None
 
 
 def _unsmoothed(loss: Loss) -> Loss:
@@ -178,14 +197,16 @@ def _task(spec: Spec, data: Prepared) -> Task:
     return TASKS[spec.loss.goal]
 
 
-def _batches(spec: Spec, data: Prepared, seed: int, batch_size: int) -> Callable[[Split, int], Iterator[Batch]]:
+def _batches(
+    spec: Spec, data: Prepared, seed: int, batch_size: int, place: Placing
+) -> Callable[[Split, int], Iterator[Batch]]:
     training = Order(batch_size, seed if spec.data.shuffle else None, spec.data.drop_last)
     others = Order(max(batch_size, EVALUATION))
 
     def batches(split: Split, epoch: int) -> Iterator[Batch]:
         if split not in data.feeds:
             raise NotApplicable(f"there is no {split} split")
-        return data.feeds[split].batches(training if split == "train" else others, epoch)
+        return place.batches(data.feeds[split].batches(training if split == "train" else others, epoch))
 
     return batches
 
@@ -195,16 +216,16 @@ def _recipe(spec: Spec, build: Callable[[int], nn.Module]) -> Recipe:
     penalties: list[Penalty] = list(norms(given))
     if given.call is not None:
         penalties.append(OwnPenalty(given.call, own.function(given.call, given.args, ("regularization",), takes=1)))
-    step = None  # it is called with what it asks for by name, so how it can be called is for the training to find out
-    if spec.step is not None:
-        step = OwnStep(spec.step.call, own.function(spec.step.call, spec.step.args, ("step",), takes=None))
+    step = None if spec.step is None else OwnStep(spec.step.call, own.step(spec.step.call, spec.step.args))
+    chosen = optimizer(spec, build)
     return Recipe(
-        optimizer=optimizer(spec, build),
+        optimizer=chosen,
         penalties=tuple(penalties),
-        schedule=_schedule(spec, own),
+        schedule=schedule(own, spec.schedule, chosen.hyper["lr"]),
         epochs=spec.train.epochs,
         max_steps=spec.train.max_steps,
         clip=spec.train.gradient_clip,
+        scaled=spec.train.precision == "float16",
         step=step,
         groups=tuple((each.match, each.values) for each in getattr(spec.optimizer, "groups", ())),
     )
@@ -221,17 +242,3 @@ def _loss(spec: Spec) -> Loss:
     reduction = getattr(call, "reduction", loss.args.get("reduction"))
     takes = KNOWN_LOSSES.get(loss.call.rpartition(":")[2], "unknown")
     return OwnLossFunction(loss.call, call, takes, "sum" if reduction == "sum" else "mean")
-
-
-def _schedule(spec: Spec, own: OwnCode) -> Callable[[int, int], float]:
-    if isinstance(spec.schedule, Schedule):
-        return spec.schedule
-    assert isinstance(spec.schedule, OwnSchedule)  # noqa: S101 - the only other kind there is
-    reference = spec.schedule.call
-    call = own.function(reference, spec.schedule.args, ("schedule",), takes=2)
-
-    def factor(step: int, total: int) -> float:
-        with user_code(reference):
-            return float(call(step, total))
-
-    return factor

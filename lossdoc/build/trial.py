@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from lossdoc.build.subjects import subject
 from lossdoc.spec import Spec
 from lossdoc.train import Objective, seeded
+
+WIDTH = 80  # columns of a terminal that nobody has widened
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,8 @@ def trial(spec: Spec) -> str:
     squares = [each.grad.square().sum() for each in model.parameters() if each.grad is not None]
     norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
     count = sum(each.numel() for each in model.parameters())
-    table = [f"{'line':>4}  {'layer':<22} {'output':>14} {'parameters':>11} {'mean':>9} {'sd':>9}", *map(_written, rows)]
-    return "\n".join(
-        [*table, f"{batch.size} samples: loss {float(total.detach()):.4g}, gradient norm {norm:.3g}, {count:,} parameters\n"]
-    )
+    told = f"{batch.size} samples: loss {float(total.detach()):.4g}, gradient norm {norm:.3g}, {count:,} parameters"
+    return "\n".join([*_table(rows), told, ""])
 
 
 @contextmanager
@@ -68,11 +68,12 @@ def _watched(model: nn.Module, spec: Spec) -> Iterator[list[Row]]:
         def hook(module: nn.Module, _given: Any, output: Any) -> None:
             count = sum(each.numel() for each in module.parameters())
             shown = name.rpartition("_")[0] if listed else name or type(module).__name__
-            if isinstance(output, Tensor):
-                numbers = output.detach().double()
-                rows.append(Row(line, shown, tuple(output.shape), count, float(numbers.mean()), float(numbers.std())))
-            else:
+            first = _first(output)
+            if first is None:
                 rows.append(Row(line, shown, (), count))
+                return
+            numbers = first.detach().double()
+            rows.append(Row(line, shown, tuple(first.shape), count, float(numbers.mean()), float(numbers.std(correction=0))))
 
         return hook
 
@@ -84,13 +85,35 @@ def _watched(model: nn.Module, spec: Spec) -> Iterator[list[Row]]:
             hook.remove()
 
 
+def _first(output: Any) -> Tensor | None:
+    """Return the first tensor of what a module put out, as a recurrent layer puts out a tuple; None where there is none."""
+    if isinstance(output, Tensor):
+        return output if output.numel() else None
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else ()
+    return next((found for found in map(_first, parts) if found is not None), None)
+
+
 def _line(spec: Spec, name: str) -> int | None:
     """Return the line of the layer from which a module was made; its name ends in the layer's place."""
     mark = spec.document.values.get(("model", "layers", int(name.rpartition("_")[2])))
     return None if mark is None else mark[0]
 
 
-def _written(row: Row) -> str:
-    shape = "x".join(map(str, row.shape)) or "-"
-    numbers = "".join(f" {'-' if math.isnan(each) else f'{each:.3g}':>9}" for each in (row.mean, row.sd))
-    return f"{'' if row.line is None else row.line:>4}  {row.name:<22} {shape:>14} {row.parameters:>11,}{numbers}"
+def _table(rows: list[Row]) -> list[str]:
+    """Return the rows as lines of at most 80 columns; a name too long for them keeps its end, which tells more."""
+    shapes = ["x".join(map(str, row.shape)) or "-" for row in rows]
+    lined = any(row.line is not None for row in rows)
+    wide = max(map(len, [*shapes, "output"]))
+    room = WIDTH - (6 if lined else 0) - (2 + wide) - len(_numbers("", "", ""))
+    long = min(max([room // 2, *(len(row.name) for row in rows)]), room)
+    lines = [f"{'line  ' if lined else ''}{'layer':<{long}}  {'output':>{wide}}{_numbers('parameters', 'mean', 'sd')}"]
+    for row, shape in zip(rows, shapes, strict=True):
+        place = "" if not lined else f"{'' if row.line is None else row.line:>4}  "
+        name = row.name if len(row.name) <= long else "…" + row.name[1 - long :]
+        mean, sd = ("-" if math.isnan(each) else f"{each:.3g}" for each in (row.mean, row.sd))
+        lines.append(f"{place}{name:<{long}}  {shape:>{wide}}{_numbers(f'{row.parameters:,}', mean, sd)}")
+    return lines
+
+
+def _numbers(parameters: str, mean: str, sd: str) -> str:
+    return f" {parameters:>11} {mean:>9} {sd:>8}"

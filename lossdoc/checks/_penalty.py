@@ -40,7 +40,7 @@ def _norm(subject: Subject, penalty: Penalty) -> Evidence | Passed:
 
     model = probe.untouched(subject).build(subject.seed)
     named = penalty.parameters(model)
-    weights = np.concatenate([np.zeros(0), *(each.detach().double().numpy().ravel() for each in named.values())])
+    weights = np.concatenate([np.zeros(0), *(each.detach().double().cpu().numpy().ravel() for each in named.values())])
     predicted = penalty.coefficient * _closed_form(penalty.word, weights)
     risen, loss = rise(subject, penalty)
     tolerance = SHARE * abs(predicted) + 4 * ULP * (abs(loss) + abs(predicted))

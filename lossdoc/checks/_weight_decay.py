@@ -60,4 +60,4 @@ def _step_without_gradient(subject: Subject) -> tuple[Floats, Floats]:
         after = weights.clone().requires_grad_()
         after.grad = torch.zeros_like(weights)
         optimizer.torch([after], hyper).step()
-    return weights.double().numpy(), after.detach().double().numpy()
+    return weights.double().cpu().numpy(), after.detach().double().cpu().numpy()

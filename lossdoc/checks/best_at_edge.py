@@ -6,7 +6,7 @@ import math
 
 from lossdoc.curve import Curve, Series
 from lossdoc.findings import Answer, Evidence, Passed, Severity
-from lossdoc.ranking import edges
+from lossdoc.ranking import edges, finished, no_worse
 from lossdoc.rule import rule
 from lossdoc.subject import Point, Trial, Trials
 
@@ -67,7 +67,8 @@ def best_at_edge(trials: Trials, *, level: float = 0.05, gain: float = 0.05) -> 
             low, high = (edge.low, edge.high * step) if edge.upper else (edge.low / step, edge.high)
         else:
             low, high = (edge.low, edge.high + step) if edge.upper else (edge.low - step, edge.high)
-        wider.append(f"widen {edge.path} to {low:.2g} … {high:.2g}")
+        scale = "" if edge.path in trials.log else "lin:"
+        wider.append(f"widen {edge.path} to {low:.2g} … {high:.2g}: --param {edge.path}={scale}{low:.2g}..{high:.2g}")
     sides = ", ".join(f"{'upper' if edge.upper else 'lower'} edge of {edge.path}" for edge in found)
     facts = {"gain": found[0].gain, "p": found[0].p}
     confidence = 1 - max(edge.p for edge in found)
@@ -76,11 +77,20 @@ def best_at_edge(trials: Trials, *, level: float = 0.05, gain: float = 0.05) -> 
 
 def _best(trials: Trials) -> Passed | None:
     """Say which point is the best, as far as any is."""
-    best = trials.best
-    if best is None:
+    points = finished(trials)
+    if not points:
         return None
-    numbers = {path: value for path, value in best.point.params.items() if isinstance(value, (int, float))}
-    values = ", ".join(
-        f"{path} {numbers[path]:.3g}" if path in numbers else f"{path} {value}" for path, value in best.point.params.items()
+    best, params = points[0], points[0].trial.point.params
+    numbers = {path: value for path, value in params.items() if isinstance(value, (int, float))}
+    values = ", ".join(f"{path} {numbers[path]:.3g}" if path in numbers else f"{path} {params[path]}" for path in params)
+    many = len({trial.point.index for trial in trials.trials})
+    facts = {**numbers, "loss": best.loss}
+    if not math.isfinite(best.sd):
+        return Passed(f"best of {many} points: {values}, loss {best.loss:.4g}", facts)
+    error = best.sd / math.sqrt(len(best.losses))
+    spread = f"loss {best.loss:.4g} ± {best.sd:.2g} ({len(best.losses)} seeds, error {error:.2g})"
+    told = f"best of {many} points: {values}, {spread}"
+    same = len(no_worse(trials)) - 1
+    return Passed(
+        f"{told}; {same} of the others within its noise", {**facts, "sd": best.sd, "error": error, "no_worse": same}
     )
-    return Passed(f"best of {len(trials.trials)} trials: {values}, loss {best.loss:.4g}", {**numbers, "loss": best.loss})

@@ -106,7 +106,7 @@ def _numbers(batch: Batch) -> Floats:
 
     if not isinstance(batch.targets, torch.Tensor) or batch.targets.numel() != batch.size:
         raise NotApplicable("a target is more than one number")
-    return np.asarray(batch.targets.double().reshape(-1).numpy())
+    return np.asarray(batch.targets.double().reshape(-1).cpu().numpy())
 
 
 def _neighbors(targets: Floats, subject: Subject) -> tuple[float, float, float]:

@@ -10,10 +10,10 @@ import numpy as np
 from lossdoc.columns.counting import Indices, entries, steps
 from lossdoc.columns.naming import Roles, canonical, choose, counts_epochs
 from lossdoc.columns.tidy import spread
-from lossdoc.curve import Context, Curve, Series, Table
+from lossdoc.curve import Column, Context, Curve, Series, Table
 from lossdoc.errors import UserError
 
-__all__ = ["Roles", "choose", "curves", "remarks", "spread"]
+__all__ = ["Roles", "choose", "curves", "parts", "remarks", "spread"]
 UNKNOWN = Context()
 
 
@@ -24,6 +24,24 @@ def curves(table: Table, roles: Roles, context: Context = UNKNOWN) -> list[Curve
         UserError: when a run has not one number in the loss column.
     """
     return [_curve(table, roles, context, rows, name) for name, rows in _runs(table, roles)]
+
+
+def parts(table: Table, roles: Roles) -> dict[str, Table]:
+    """Return the runs that follow each other in a table without a column for them, called 1, 2, ...; none of one."""
+    rows = np.arange(len(table.columns[roles.train].values))
+    begins = steps(table, roles, rows, entries(table.columns[roles.train], rows)).begins
+    if roles.run is not None or not begins:
+        return {}
+    runs = enumerate(np.split(rows, begins), 1)
+    return {
+        str(number): replace(table, columns={name: _rows(column, mine) for name, column in table.columns.items()})
+        for number, mine in runs
+    }
+
+
+def _rows(column: Column, rows: Indices) -> Column:
+    labels = None if column.labels is None else tuple(column.labels[row] for row in rows)
+    return replace(column, values=column.values[rows], logged=column.logged[rows], labels=labels)
 
 
 def remarks(table: Table, roles: Roles) -> list[str]:

@@ -14,11 +14,15 @@ Indices = NDArray[np.intp]
 
 
 class Steps(NamedTuple):
-    """The rows to keep with their steps, strictly rising, and what the user should know of it."""
+    """The rows to keep with their steps, strictly rising, and what the user should know of it.
+
+    `begins` are the rows in which further runs begin, one after another in the file, of which only the last was kept.
+    """
 
     rows: Indices
     steps: Floats
     note: str | None = None
+    begins: tuple[int, ...] = ()
 
 
 def entries(column: Column, rows: Indices) -> Indices:
@@ -83,7 +87,8 @@ def _restarted(table: Table, roles: Roles, found: Indices, counted: Floats) -> S
     others = [name for _, name in counters(list(table.columns)) if name != roles.step and counts_epochs(name)]
     parts = np.split(np.arange(len(found)), np.flatnonzero(np.diff(counted) <= 0) + 1)
     kept, axis = found[parts[0]], counted[parts[0]]
-    resumed = joined = fresh = 0
+    resumed = joined = 0
+    begins: list[int] = []
     for part in parts[1:]:
         rows, here = found[part], counted[part]
         if axis[0] < here[0] <= axis[-1] and not joined:
@@ -93,13 +98,16 @@ def _restarted(table: Table, roles: Roles, found: Indices, counted: Floats) -> S
             gap = float(np.median(np.diff(axis))) if len(axis) > 1 else 1.0
             kept, axis, joined = np.append(kept, rows), np.append(axis, here - here[0] + axis[-1] + gap), joined + 1
         else:
-            kept, axis, joined, resumed, fresh = rows, here, 0, 0, fresh + 1
+            kept, axis, joined, resumed = rows, here, 0, 0
+            begins.append(int(rows[0]))
     told = [
-        f"the file holds {fresh + 1} runs, one after another, and only the last is read" if fresh else "",
+        f"the file holds {len(begins) + 1} runs, one after another, and the last is read; --run takes 1 to {len(begins) + 1}"
+        if begins
+        else "",
         f"it counts on where it starts again ({joined} times), as the loss goes on" if joined else "",
         f"the run was resumed ({resumed} times), and later values replace earlier ones" if resumed else "",
     ]
-    return Steps(kept, axis, f"'{roles.step}' goes back: " + "; ".join(part for part in told if part))
+    return Steps(kept, axis, f"'{roles.step}' goes back: " + "; ".join(part for part in told if part), tuple(begins))
 
 
 def _rises(table: Table, names: list[str], before: int, after: int) -> bool:

@@ -27,13 +27,29 @@ LOSS = (
     "cost",
     "objective",
     "criterion",
+    "verlust",  # German, French, Spanish, Portuguese, Italian, Dutch, Swedish, Polish, Russian; Japanese, Chinese, Korean
+    "perte",
+    "pérdida",
+    "perdida",
+    "perda",
+    "perdita",
+    "verlies",
+    "förlust",
+    "strata",
+    "потери",
+    "損失",
+    "损失",
+    "손실",
 )
-TRAIN = ("train", "training", "tr", "trn", "learn")
-VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing")
+TRAIN = ("train", "training", "tr", "trn", "learn", "trainings", "entraînement", "entrainement", "entrenamiento", "treino",
+         "treinamento", "addestramento")  # fmt: skip
+VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing", "validierung",
+       "validierungs", "validación", "validacion", "validação", "validacao", "validazione")  # fmt: skip
 STEP = ("step", "steps", "iteration", "iterations", "iter", "iters", "it", "update", "updates", "batch", "batches", "epoch",
-        "epochs", "index")  # fmt: skip
+        "epochs", "index", "schritt", "schritte", "étape", "etape", "paso", "pasos", "passo", "passi", "epoche", "epochen",
+        "époque", "epoque", "época", "epoca")  # fmt: skip
 RUN = ("run", "runs", "seed", "trial", "replicate", "repetition")
-EPOCH = ("epoch", "epochs", "ep")
+EPOCH = ("epoch", "epochs", "ep", "epoche", "epochen", "époque", "epoque", "época", "epoca")
 COUNTER_FILLERS = ("global", "num", "n", "current", "trainer", "number", "train", "training", "total", "no")
 RUN_FILLERS = ("id", "name", "number", "no", "random")
 LOSS_FILLERS = ("epoch", "total", "mean", "avg", "entropy")
@@ -84,8 +100,8 @@ def choose(
         notes += [f"'{name}' holds not one number and is left out" for name in named if name not in losses]
     else:
         losses = named  # the error will name it
-    val = val or _pick(_ranked(losses, VAL, need=True), "validation loss", notes)
-    train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, need=False), "training loss", notes)
+    val = val or _pick(_ranked(losses, VAL, need=True), "val", notes)
+    train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, need=False), "train", notes)
     if train is None and val is None:
         step, train = _headless(table, step)
     elif train is None:
@@ -174,7 +190,8 @@ def _ranked(names: Sequence[str], side: Sequence[str], *, need: bool) -> Ranked:
 def _pick(ranked: Ranked, what: str, notes: list[str]) -> str | None:
     if len(ranked) > 1:
         rest = ", ".join(f"'{name}'" for _, name in ranked[1:])
-        notes.append(f"'{ranked[0][1]}' is taken for the {what}; {rest} would do too")
+        side = {"train": "training", "val": "validation"}[what]
+        notes.append(f"'{ranked[0][1]}' is taken for the {side} loss; {rest} would do too: --{what} COLUMN takes another")
     return ranked[0][1] if ranked else None
 
 

@@ -1,6 +1,5 @@
 """The data that lie in the package: digits, iris, wine. ATTRIBUTION.md beside them says where they are from."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -77,4 +76,6 @@ class Wine(_Builtin):
 
 def checksum(word: str) -> str:
     """Return the SHA-256 of the file of one data set, as it lies there."""
+    import hashlib
+
     return hashlib.sha256((FOLDER / f"{word}.npz").read_bytes()).hexdigest()

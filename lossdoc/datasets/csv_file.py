@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from lossdoc.datasets.source import Data, Goal, Source, Table
+from lossdoc.datasets.source import Data, Goal, Source, Table, refuse_numbers
 from lossdoc.errors import Problem, UserError, did_you_mean
 from lossdoc.word import Meant, Text
 
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Columns = Annotated[tuple[Text, ...], Field(min_length=1, strict=False), Meant("a list of column names")]
+NAN = ("nan", "inf", "-inf", "na", "n/a", "null", "none", "?")
 MOST_TOLD = 10  # unreadable cells; a file that is wrong throughout should not fill the screen
 
 
 class Csv(Source):
     """A CSV file with a header; `path` is relative to the model.yaml.
 
-    `features` are the columns that go in, by default all but the target. In a classification the target's values are the
-    classes, sorted; in a regression it must be a number.
+    `features` are the columns that go in, by default all but the target. They hold numbers, but those that `categorical`
+    names: each of their values becomes its place among them, sorted (`one_hot` makes columns of 0 and 1 of such). In a
+    classification the target's values are the classes, sorted; in a regression it must be a number.
     """
 
     word: ClassVar[str] = "csv"
     path: Text
     target: Text
     features: Columns | None = None
+    categorical: Columns | None = None
     task: Table = "classification"
     delimiter: Annotated[str, Field(min_length=1, max_length=1), Meant("a single character")] = ","
 
@@ -49,14 +52,19 @@ class Csv(Source):
         path = folder / self.path
         header, rows = self.cells(path)
         features = self.features or tuple(name for name in header if name != self.target)
-        for name in (self.target, *features):
+        words = self.categorical or ()
+        for name in (self.target, *features, *words):
             if name not in header:
                 message = f"there is no column '{name}'{did_you_mean(name, header)}; there are: {', '.join(header)}"
                 raise UserError.of(message, kind="missing-column", file=path)
-        inputs = np.column_stack([_numbers(path, header, rows, name) for name in features]).astype(np.float32)
+        columns = [(_places if name in words else _numbers)(path, header, rows, name) for name in features]
+        inputs = np.column_stack(columns).astype(np.float32)
         if self.task == "regression":
             return Data(inputs, _numbers(path, header, rows, self.target).astype(np.float32), features)
         labels = _labels(path, header, rows, self.target)
+        numbers = np.array([_number(label) for label in labels])
+        if np.isfinite(numbers).all():
+            refuse_numbers(numbers, np.unique(numbers), self.target, path)
         classes = tuple(sorted(set(labels), key=_by_number))
         number = {label: place for place, label in enumerate(classes)}
         return Data(inputs, np.array([number[label] for label in labels], dtype=np.int64), features, classes)
@@ -96,18 +104,28 @@ def _numbers(path: Path, header: list[str], rows: Rows, name: str) -> "NDArray[A
     return values
 
 
+def _places(path: Path, header: list[str], rows: Rows, name: str) -> "NDArray[Any]":
+    """Return a column of categories as their places in sorted order, float64 (n,)."""
+    import numpy as np
+
+    labels = _labels(path, header, rows, name, "a category")
+    place = {label: place for place, label in enumerate(sorted(set(labels), key=_by_number))}
+    return np.array([place[label] for label in labels], dtype=np.float64)
+
+
 def _unreadable(path: Path, name: str, row: tuple[int, list[str]], place: int) -> Problem:
     line, cells = row
     got = f"'{cells[place]}'" if cells[place] else "nothing"
-    return Problem(f"{name}: got {got}; a finite number is meant", "not-a-number", str(path), line)
+    hint = f" (or `categorical: [{name}]`, for words)" if cells[place] and cells[place].lower() not in NAN else ""
+    return Problem(f"{name}: got {got}; a finite number is meant{hint}", "not-a-number", str(path), line)
 
 
-def _labels(path: Path, header: list[str], rows: Rows, name: str) -> list[str]:
+def _labels(path: Path, header: list[str], rows: Rows, name: str, meant: str = "a class") -> list[str]:
     place = header.index(name)
     empty = [line for line, cells in rows if not cells[place]]
     if empty:
         raise UserError(
-            *(Problem(f"{name}: got nothing; a class is meant", "empty-cell", str(path), line) for line in empty[:MOST_TOLD])
+            *(Problem(f"{name}: got nothing; {meant} is meant", "empty-cell", str(path), line) for line in empty[:MOST_TOLD])
         )
     return [cells[place] for _, cells in rows]
 

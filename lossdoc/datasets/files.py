@@ -1,12 +1,11 @@
 """The adapters to npz files, texts, parquet files and folders of images; none of them runs what it reads."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from lossdoc.datasets.csv_file import Csv, Rows
-from lossdoc.datasets.source import Data, Goal, Source, Table
+from lossdoc.datasets.source import Data, Goal, Source, Table, refuse_numbers
 from lossdoc.errors import UserError, did_you_mean
 from lossdoc.word import Count, Text
 
@@ -20,6 +19,7 @@ class Npz(Source):
     """Two arrays of an npz file, read without pickle: inputs (n, ...) and targets (n,), whole numbers for classes."""
 
     word: ClassVar[str] = "npz"
+    shorthand: ClassVar[str | None] = "path"
     path: Text
     inputs: Text = "inputs"
     targets: Text = "targets"
@@ -32,6 +32,8 @@ class Npz(Source):
 
     def load(self, folder: Path) -> Data:
         """Read both arrays."""
+        import zipfile
+
         import numpy as np
 
         path = folder / self.path
@@ -45,6 +47,7 @@ class Npz(Source):
             raise UserError.of(message, kind="data", file=path)
         if self.task == "regression":
             return Data(inputs.astype(np.float32), targets.astype(np.float32))
+        refuse_numbers(targets, np.unique(targets), self.targets, path)
         return Data(inputs.astype(np.float32), *_numbered(targets))
 
 
@@ -183,6 +186,11 @@ class _reading:  # noqa: N801 - it is used like the word
 
     def __exit__(self, _kind: object, bad: BaseException | None, _trace: object) -> None:
         if isinstance(bad, FileNotFoundError | IsADirectoryError | PermissionError):
-            raise UserError.of(f"cannot be read: {bad.strerror}", kind="missing-file", file=self.path) from None
+            why = bad.strerror or "No such file"  # pyarrow's has no reason of its own
+            raise UserError.of(f"cannot be read: {why}", kind="missing-file", file=self.path) from None
+        if isinstance(bad, ValueError) and "Object arrays" in str(bad):
+            message = "holds pickled objects, which are code and never run here; store arrays of numbers"
+            raise UserError.of(message, kind="unreadable", file=self.path) from None
         if isinstance(bad, self.faults):
-            raise UserError.of(f"is not {self.meant}: {bad}", kind="unreadable", file=self.path) from None
+            why = "" if "pickle" in str(bad) else f": {bad}"  # numpy takes whatever it does not know for a pickle
+            raise UserError.of(f"is not {self.meant}{why}", kind="unreadable", file=self.path) from None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from lossdoc.errors import UserError
 from lossdoc.word import Own, Word
 
 if TYPE_CHECKING:
@@ -26,6 +27,21 @@ class Data:
     targets: "NDArray[Any]"
     features: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+
+
+def refuse_numbers(targets: "NDArray[Any]", values: "NDArray[Any]", name: str, path: str | Path) -> None:
+    """Refuse targets (n,) that are no classes: decimal numbers of which most `values` (k,) stand there only once.
+
+    Raises:
+        UserError: when they are, with the words that make a regression of them.
+    """
+    decimal = values.dtype.kind == "f" and bool((values % 1 != 0).any())
+    if decimal and len(values) > len(targets) / 2 and len(targets) > 2:
+        message = (
+            f"{name}: {len(values)} different decimal numbers in {len(targets)} samples are no classes; "
+            "for a regression say `task: regression` in the data source"
+        )
+        raise UserError.of(message, kind="data", file=path)
 
 
 class Source(Word):
@@ -55,8 +71,9 @@ class Source(Word):
 class OwnSource(Source, Own):
     """The user's own data.
 
-    A function that returns (inputs, targets) as arrays or tensors, a torch Dataset, a DataLoader, or a mapping
-    `{train: ..., validation: ...}` of any of these.
+    What it names is called with the `args` and returns (inputs, targets) as arrays or tensors, a list of such samples, a
+    torch Dataset (an IterableDataset too), a DataLoader, or any of these by split: as (train, validation), as a mapping
+    `{train: ..., validation: ...}`, or as a LightningDataModule. Batches may be mappings: `data.batch` names their keys.
     """
 
     word: ClassVar[str] = "call"

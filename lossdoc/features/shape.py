@@ -11,6 +11,7 @@ from lossdoc.curve import Curve, Floats, Series
 from lossdoc.features import series
 
 MOST = 2000  # points kept: longer curves become this many blocks, with the median and the maximum of each
+BATCH = 0.4  # jitter counts 2.5 times training's: so that a validation noisier than one batch is of fewer samples than that
 
 
 class Shape:
@@ -64,15 +65,35 @@ class Shape:
 
     @cached_property
     def start(self) -> float:
-        """The loss at the start: the median of the first fiftieth of a log by steps, the first where losses explode.
+        """The loss at the start: the median of the first fiftieth of a log by steps, the first loss where losses explode.
 
-        They do where that median is far above the first by the noise of those losses, or a hundred times as high: a single
-        sample's squared error is that far below its median in one run of twenty, the mean of a few never.
+        The first loss stands too where that median is a hundred times as high: a single sample's squared error is that far
+        below its median in one run of twenty, the mean of a few never. Nor is a fast descent noise: then the first stands
+        above the median by three deviations of the first losses' noise.
         """
         many = 1 if self.by_epoch else max(1, min(5, self.n // 50))
         middle, first = series.median(self.y[:many]), float(self.y[0])
-        exploded = first > 0 and middle > 1.5 * first and middle - first > 3 * series.noise(self.y[: max(9, self.n // 20)])
-        return first if exploded or middle > 100 * first > 0 else middle
+        falls = first - middle > 3 * series.noise(self.y[: max(9, self.n // 20)])
+        return first if self.exploded or falls or middle > 100 * first > 0 else middle
+
+    @cached_property
+    def exploded(self) -> bool:
+        """Whether losses explode after the first, which then is the only one of having learned nothing.
+
+        Either the first few are far above it by the noise of those losses. Or the later noise tells that the first is no
+        single sample's: its deviation is below 0.7 of its level (an exponential's is 1.3 of its median). Then
+        one of the first tenth above thrice the first and beyond twice the later noise's tail will do; and where it is below
+        half of its level, the mean of four samples, a median of the next five above twice the first.
+        """
+        few, late = self.y[: max(1, min(5, self.n // 50))], self.y[self.n // 2 :]
+        middle, first, level, noise = series.median(few), float(self.y[0]), series.median(late), series.noise(late)
+        if not first > 0:
+            return False
+        if middle > 1.5 * first and middle - first > 3 * series.noise(self.y[: max(9, self.n // 20)]):
+            return True
+        highest = float(self.y[: max(3, self.n // 10)].max())
+        beyond = highest > max(3 * first, first + 2 * series.tail_bound(late - level))
+        return (beyond and noise < 0.7 * level) or (series.median(self.y[1:6]) > 2 * first and noise < level / 2)
 
     @cached_property
     def end(self) -> float:
@@ -112,6 +133,14 @@ class Shape:
         return self.start if self.uniform is None else self.uniform
 
     @cached_property
+    def hidden(self) -> float:
+        """What the mean of a first epoch hides of the descent, where nothing but it tells how high the loss began; else 0.
+
+        An exponential's start lies above its first mean by about as much as the second mean lies below it.
+        """
+        return max(0.0, float(self.y[0] - self.y[1])) if self.by_epoch and self.uniform is None and self.n > 1 else 0.0
+
+    @cached_property
     def learned(self) -> float:
         """What was learned at best: how far the smooth curve came below the reference, at least a tenth of that."""
         return max(self.reference - float(self.smooth.min()), 0.1 * abs(self.reference), 1e-300)
@@ -148,12 +177,16 @@ class Shape:
 
     @cached_property
     def jitter(self) -> tuple[float, float]:
-        """The jaggedness of validation over its second half, and of training at the same steps; NaN without."""
+        """The jaggedness of validation over its second half, and of training at the same steps; NaN without.
+
+        Of a log by steps it is that of training's level, and a single batch's noise where that is more.
+        """
         if self.val is None:
             return math.nan, math.nan
         half = len(self.val) // 2
-        train = np.interp(self.val.step[half:], self.x, self.y)
-        return series.jaggedness(self.val.value[half:]), series.jaggedness(train)
+        train = series.jaggedness(np.interp(self.val.step[half:], self.x, self.y if self.by_epoch else self.middle))
+        batch = 0.0 if self.by_epoch else BATCH * series.noise(self.y[self.n // 2 :])
+        return series.jaggedness(self.val.value[half:]), max(train, batch)
 
 
 def entropy(loss: str | None) -> bool | None:
@@ -167,14 +200,6 @@ def entropy(loss: str | None) -> bool | None:
     if any(word in name for word in ("gauss", "poisson", "multilabel")):
         return False
     return any(word in name for word in ("cross", "nll", "softmax", "log_loss", "logloss")) or name in {"ce", "bce"}
-
-
-def sureness(*margins: float) -> float:
-    """Turn margins, each a measured value over its threshold, into a confidence: 0.6 at 1, 0.83 at 2, up to 0.95.
-
-    Until it is calibrated on curves that no threshold has seen, this says only how far the nearest threshold is.
-    """
-    return float(0.95 - 0.35 / min(max(1.0, min(margins)), 1e6) ** 1.5)
 
 
 def shape(curve: Curve) -> Shape:

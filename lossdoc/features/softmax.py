@@ -18,3 +18,19 @@ def guessed_classes(first: float) -> int | None:
     """
     fits = [n for n in range(3, 21) if 0.98 * first < math.log(n) < 1.04 * first]
     return fits[0] if len(fits) == 1 else None
+
+
+def stopped_at(first: float, end: float) -> int | None:
+    """Return the only number of classes, from three to twenty, at whose floor of `twice` a loss stops; None where none fits.
+
+    The end lies above the floor by less than a fifth of the way to the next one: by chance one end in five does. The first
+    loss, be it that of a step or an epoch's mean, is at most a tenth above log n and has made no more than two thirds of the
+    way from there to the floor.
+    """
+
+    def fits(n: int) -> bool:
+        floor, level = twice(n), math.log(n)
+        return 0 <= end + 0.002 - floor < (twice(n + 1) - floor) / 5 and floor + (level - floor) / 3 <= first <= 1.1 * level
+
+    found = [n for n in range(3, 21) if fits(n)]
+    return found[0] if len(found) == 1 else None

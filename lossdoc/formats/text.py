@@ -8,21 +8,19 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from lossdoc.chart import draw
 from lossdoc.curve import Curve, Runs
-from lossdoc.findings import Finding, Report, Severity
-from lossdoc.format import Document, Format, Screen, heading
+from lossdoc.findings import Finding, Report, Severity, worst_first
+from lossdoc.format import Document, Format, Screen, heading, trials_in
 from lossdoc.rule import names_of
-from lossdoc.subject import Trials
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 MARKS = {Severity.ERROR: ("✗", "x"), Severity.WARNING: ("!", "!"), Severity.NOTE: ("·", "-")}
-SHOWN_TRIALS = 10
-WIDE = 72  # columns that the whole table of a sweep over two paths takes
 SHOWN_BULLETS = 3
+MANY = 4  # more reports on runs than this begin with a table of them
+SHOWN_RUNS = 3  # those of the worst runs that follow it whole
 
 
 def render(document: Document, screen: Screen) -> str:
@@ -39,7 +37,14 @@ def render(document: Document, screen: Screen) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    for report in document.reports:
+    shown = list(document.reports)
+    if document.command == "diagnose" and len(shown) > MANY and screen.verbosity >= 0:
+        from lossdoc.formats._runs import overview  # a single log needs no table
+
+        console.print(overview(shown, screen))
+        worst = [report for report in worst_first(shown)[:SHOWN_RUNS] if report.primary != "healthy"]
+        shown = worst_first(shown) if screen.verbosity > 0 else worst
+    for report in shown:
         if screen.verbosity < 0:
             console.print(_verdict(report, screen), soft_wrap=True)
         else:
@@ -51,14 +56,15 @@ def render(document: Document, screen: Screen) -> str:
 
 def _verdict(report: Report, screen: Screen) -> Text:
     """Return the one line that says what came out."""
-    style = _verdict_style(report)
+    style = verdict_style(report)
     mark = ("✓", "ok") if style == "bold green" else ("?", "?") if style == "bold" else MARKS[report.findings[0].severity]
     return Text.assemble(
         (mark[0] if screen.unicode else mark[1], style), " ", (heading(report), "bold"), ": ", (report.primary, style)
     )
 
 
-def _verdict_style(report: Report) -> str:
+def verdict_style(report: Report) -> str:
+    """Return the style in which a verdict is written."""
     if report.primary == "healthy":
         return "bold green"
     return "bold" if report.primary == "inconclusive" else STYLES[report.findings[0].severity]
@@ -85,8 +91,15 @@ def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
         yield Padding(Text("\n".join(lines), no_wrap=True), (1, 0, 1, 2))
     elif isinstance(report.matter, Runs):
         yield Padding(Text(f"{len(report.matter.curves)} runs of one network"), (0, 0, 0, 2))
-    elif isinstance(report.matter, Trials):
-        yield Padding(_trials(report.matter, screen), (1, 0, 1, 2))
+    elif (trials := trials_in(report)) is not None:
+        from lossdoc.formats import _trials  # a diagnosis starts a tenth faster without
+
+        if any("schedule" in trial.point.params for trial in trials.trials):
+            return  # a range test
+        yield Padding(_trials.table(trials, screen), (1, 0, 1, 2))
+        drawn = _trials.picture(trials, screen)
+        if drawn is not None:
+            yield Padding(drawn, (0, 0, 1, 2))
 
 
 def _finding(finding: Finding, screen: Screen) -> RenderableType:
@@ -96,6 +109,8 @@ def _finding(finding: Finding, screen: Screen) -> RenderableType:
     head = Text.assemble((f"{mark} {finding.name}", STYLES[finding.severity]), (details, "dim"))
     if finding.severity is Severity.NOTE and screen.verbosity < 1:
         return Group(head, Padding(Text(finding.evidence.summary), (0, 0, 1, 2)))
+    from rich.table import Table  # 15 ms, which a healthy run need not wait for
+
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=8, style="dim")
     grid.add_column(ratio=1)
@@ -126,42 +141,12 @@ def _examined(report: Report, screen: Screen) -> Iterable[RenderableType]:
         yield Padding(Text(f"Not judged: {len(report.skipped)} (-v tells why).", style="dim"), (0, 0, 0, 2))
 
 
-def _trials(trials: Trials, screen: Screen) -> RenderableType:
-    """Return the ranked table of a sweep, best first, diverged ones last; a narrow screen has no training columns."""
-    paths = sorted({path for trial in trials.trials for path in trial.point.params})
-    splits = ("train", "val") if screen.width >= WIDE else ("val",)
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-    for title in ("rank", *(path.rpartition(".")[2] for path in paths), *(f"{split} loss" for split in splits)):
-        table.add_column(title, justify="right", no_wrap=True)
-    for split in splits:
-        table.add_column(f"{split} acc", justify="right", no_wrap=True)
-    table.add_column("pattern")
-    for rank, trial in enumerate(trials.ranked[:SHOWN_TRIALS], 1):
-        cells = [str(rank), *(_short(trial.point.params.get(path)) for path in paths)]
-        cells += [_short(getattr(trial, f"{split}_loss")) for split in splits]
-        cells += [_percent(getattr(trial, f"{split}_accuracy")) for split in splits]
-        cells.append(trial.pattern or "" if trial.diverged_at is None else f"diverged at step {trial.diverged_at}")
-        table.add_row(*cells, style="bold green" if rank == 1 else None)
-    hidden = len(trials.ranked) - SHOWN_TRIALS
-    return Group(table, Text(f"… and {hidden} more", style="dim")) if hidden > 0 else table
-
-
-def _short(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}" if math.isfinite(value) else "–"
-    return str(value)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %" if math.isfinite(value) else "–"
-
-
 def _summary(reports: Sequence[Report], screen: Screen) -> Text:
     """Return the last line of a checkup: how every stage ended."""
     text = Text("Checkup: ", style="bold")
     for number, report in enumerate(reports):
         text.append("" if number == 0 else " · " if screen.unicode else " | ")
-        text.append(f"{report.title} {report.primary}", style=_verdict_style(report))
+        text.append(f"{report.title} {report.primary}", style=verdict_style(report))
     return text
 
 

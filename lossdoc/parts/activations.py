@@ -156,7 +156,7 @@ class Softmax(Activation):
     def shape(self, shape: Shape, classes: int | None) -> Shape:  # noqa: ARG002 - see Layer
         """Return the same shape; the axis must exist."""
         if not -len(shape) - 1 <= self.axis <= len(shape):
-            raise ShapeError(f"an axis from {-len(shape) - 1} to {len(shape)}, not {self.axis}")
+            raise ShapeError(f"an axis from {-len(shape) - 1} to {len(shape)} (not {self.axis})")
         return shape
 
 
@@ -195,7 +195,7 @@ class Maxout(Layer):
     def shape(self, shape: Shape, classes: int | None) -> Shape:  # noqa: ARG002 - see Layer
         """Return (out,)."""
         if len(shape) != 1:
-            raise ShapeError("a flat vector; put 'flatten' before it")
+            raise ShapeError("a flat vector ('flatten' makes one)")
         return (self.out,)
 
     def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lossdoc.word import NonNegative, Number, Positive, Word, table
+from lossdoc.word import NonNegative, Number, Own, Positive, Word, table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,12 @@ class Initializer(Word):
     def fill(self, weight: "Tensor") -> None:
         """Overwrite a weight in place, drawing from torch's global generator."""
         raise NotImplementedError
+
+
+class OwnInitializer(Initializer, Own):
+    """The user's own f(weight), which fills the weight in place as those of torch.nn.init do, or returns another."""
+
+    word: ClassVar[str] = "call"
 
 
 class Default(Initializer):
@@ -149,4 +155,4 @@ def _draw(weight: "Tensor", std: float, distribution: Distribution) -> None:
         nn.init.uniform_(weight, -math.sqrt(3) * std, math.sqrt(3) * std)
 
 
-INITIALIZERS = table(Default, Xavier, He, Lecun, Normal, Uniform, Constant, Zeros, Orthogonal)
+INITIALIZERS = table(Default, Xavier, He, Lecun, Normal, Uniform, Constant, Zeros, Orthogonal, OwnInitializer)

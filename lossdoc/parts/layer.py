@@ -29,6 +29,20 @@ class ShapeError(Exception):
         return self
 
 
+class NoClassesError(ShapeError):
+    """A layer counts on the number of classes, which is not known."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "'classes' stands for the number of classes, which these data do not tell (a regression has none); "
+            "write the number itself, or say it as `data: {classes: 10}`"
+        )
+
+
+class UnknownShapeError(Exception):
+    """What comes out of the user's own code is known only once it has run."""
+
+
 class Layer(Word):
     """A layer: a word in the `layers` list."""
 
@@ -39,6 +53,7 @@ class Layer(Word):
 
         Raises:
             ShapeError: when the layer cannot take `shape`.
+            UnknownShapeError: when the user's own code must run to tell.
         """
         return shape
 
@@ -51,6 +66,10 @@ class OwnLayer(Layer, Own):
     """The user's own layer: a torch.nn.Module class, or a function that returns a module; it gets the `args` by name."""
 
     word: ClassVar[str] = "call"
+
+    def shape(self, shape: Shape, classes: int | None) -> Shape:  # noqa: ARG002 - see Layer
+        """Nobody knows before it has run."""
+        raise UnknownShapeError
 
 
 def spoken(shape: Shape) -> str:

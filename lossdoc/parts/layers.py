@@ -7,7 +7,7 @@ from pydantic import PlainValidator
 
 from lossdoc.parts.activations import ACTIVATIONS
 from lossdoc.parts.initializers import Initializer
-from lossdoc.parts.layer import Layer, OwnLayer, Shape, ShapeError
+from lossdoc.parts.layer import Layer, NoClassesError, OwnLayer, Shape, ShapeError
 from lossdoc.parts.sequences import SEQUENCES
 from lossdoc.word import Count, Index, Meant, Positive, Share, table
 
@@ -47,7 +47,7 @@ class Linear(Layer):
             raise ShapeError("a vector")
         out = classes if self.out == "classes" else self.out
         if out is None:
-            raise ShapeError("data with classes; these have none, so write the number of outputs instead of 'classes'")
+            raise NoClassesError
         return (int(out),) if len(shape) > 2 else (*shape[:-1], int(out))
 
     def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":
@@ -68,7 +68,8 @@ class _Window(Layer):
             raise ShapeError("a signal shaped channels x length, or an image shaped channels x height x width")
         lengths = tuple((length + 2 * padding - kernel) // stride + 1 for length in shape[1:])
         if min(lengths) < 1:
-            raise ShapeError(f"at least {kernel - 2 * padding} in every direction, for a window of {kernel}")
+            less = " less padding" if padding else ""
+            raise ShapeError(f"a length of at least {kernel - 2 * padding} in every direction, that of the window{less},")
         return lengths
 
 
@@ -89,7 +90,7 @@ class Conv(_Window):
         if self.padding != "same":
             return (self.out, *self.slid(shape, self.kernel, self.stride, int(self.padding)))
         if self.stride != 1:
-            raise ShapeError("stride 1 where padding is 'same'")
+            raise ShapeError("stride 1, where padding is 'same',")
         self.slid(shape, 1, 1, 0)
         return (self.out, *shape[1:])
 
@@ -267,7 +268,7 @@ class Embedding(Layer):
         if len(shape) > 1:
             raise ShapeError("a sequence of whole numbers")
         if self.entries == "classes" and classes is None:
-            raise ShapeError("data with classes; these have none, so write the number of entries instead of 'classes'")
+            raise NoClassesError
         return (*shape, self.out)
 
     def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":  # noqa: ARG002 - see Layer

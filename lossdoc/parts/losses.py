@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from lossdoc.subject import Takes
 
-Weights = Annotated[tuple[Positive, ...], Field(min_length=2, strict=False), Meant("a list of numbers above 0, one a class")]
+Weights = Annotated[
+    tuple[Positive, ...], Field(min_length=2, strict=False), Meant("a list of numbers above 0 (one a class)")
+]
 TINY = 1e-12  # keeps the logarithm of a probability of 0 in range: the loss is at most 27.6
 
 

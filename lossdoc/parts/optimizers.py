@@ -32,7 +32,7 @@ def _expression(text: str) -> str:
 class ParameterGroup(Block):
     """Other hyperparameters for the parameters whose names `match`, a regular expression found anywhere in the name."""
 
-    match: Annotated[str, AfterValidator(_expression), Meant("a regular expression, found in the parameters' names")]
+    match: Annotated[str, AfterValidator(_expression), Meant("a regular expression (looked for in the parameters' names)")]
     lr: Positive | None = None
     weight_decay: NonNegative | None = None
 

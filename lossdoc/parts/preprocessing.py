@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
-from lossdoc.word import Index, Meant, Number, Positive, Word, table
+from lossdoc.word import Index, Meant, Number, Own, Positive, Word, table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,8 +15,19 @@ if TYPE_CHECKING:
 
 Per = Literal["feature", "channel", "all"]
 Numbers = Annotated[
-    tuple[Number, ...], Field(min_length=1, strict=False), Meant("a list of numbers, one per channel or feature")
+    tuple[Number, ...], Field(min_length=1, strict=False), Meant("a list of numbers (one per channel or feature)")
 ]
+
+
+class Fitted(Protocol):
+    """A step with its numbers, which it keeps whatever it is called with: training, validation and test data alike."""
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """The numbers by name, as plain data."""
+
+    def __call__(self, inputs: "Inputs") -> "Inputs":
+        """Return the inputs (n, ...) preprocessed."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,11 @@ class Affine:
 
     shift: "Inputs"
     scale: "Inputs"
+
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """What is subtracted, and by what is divided; lists shaped like a sample, with 1 for the axes they hold for."""
+        return {"subtract": self.shift.tolist(), "divide_by": self.scale.tolist()}
 
     def __call__(self, inputs: "Inputs") -> "Inputs":
         """Return the inputs (n, ...) preprocessed, float32."""
@@ -40,6 +56,11 @@ class Clipped:
     low: float | None
     high: float | None
 
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """The bounds."""
+        return {"low": self.low, "high": self.high}
+
     def __call__(self, inputs: "Inputs") -> "Inputs":
         """Return the inputs (n, ...) within the bounds, float32."""
         import numpy as np
@@ -53,6 +74,11 @@ class Categories:
 
     values: "Mapping[int, Inputs]"
 
+    @property
+    def numbers(self) -> Mapping[str, Any]:
+        """The values of each feature, by its place."""
+        return {str(place): values.tolist() for place, values in self.values.items()}
+
     def __call__(self, inputs: "Inputs") -> "Inputs":
         """Return the inputs (n, d) as (n, d + values - features), float32."""
         import numpy as np
@@ -62,9 +88,6 @@ class Categories:
             for place in range(inputs.shape[1])
         ]
         return np.concatenate(columns, axis=1).astype(np.float32)
-
-
-Fitted = Affine | Clipped | Categories
 
 
 class Preprocessing(Word):
@@ -79,6 +102,16 @@ class Preprocessing(Word):
             ValueError: when the step does not suit inputs of that shape.
         """
         raise NotImplementedError
+
+
+class OwnPreprocessing(Preprocessing, Own):
+    """The user's own step, on arrays (n, ...): a class with fit and transform, as scikit-learn's, or a plain function.
+
+    fit gets the training inputs alone, transform those of each split. A function f(inputs) -> inputs is called with each
+    split by itself, so it must not take its numbers from what it is given.
+    """
+
+    word: ClassVar[str] = "call"
 
 
 class Scale(Preprocessing):
@@ -163,7 +196,7 @@ class OneHot(Preprocessing):
 
     word: ClassVar[str] = "one_hot"
     shorthand: ClassVar[str | None] = "features"
-    features: Annotated[tuple[Index, ...], Field(min_length=1, strict=False), Meant("a list of places, counted from 0")]
+    features: Annotated[tuple[Index, ...], Field(min_length=1, strict=False), Meant("a list of places (counted from 0)")]
 
     def fit(self, inputs: "Inputs") -> Categories:
         """Take the values of the training inputs (n, d).
@@ -195,4 +228,4 @@ def _along(numbers: tuple[float, ...], inputs: "Inputs", name: str) -> "Inputs":
     return np.asarray(numbers).reshape(-1, *[1] * (inputs.ndim - 2))
 
 
-PREPROCESSING = table(Scale, Standardize, Center, Statistics, Clip, OneHot)
+PREPROCESSING = table(Scale, Standardize, Center, Statistics, Clip, OneHot, OwnPreprocessing)

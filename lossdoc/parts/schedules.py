@@ -1,6 +1,7 @@
 """Schedules: a factor on the learning rate at each step, by the step (from 0) and the total number of steps."""
 
 import math
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from lossdoc.word import Count, NonNegative, Own, Positive, Share, Word, table
@@ -13,7 +14,7 @@ class ScheduleWord(Word):
 
 
 class OwnSchedule(ScheduleWord, Own):
-    """The user's own schedule: f(step, total) -> factor."""
+    """The user's own schedule: f(step, total) -> factor, or a scheduler of torch's, which is stepped after every batch."""
 
     word: ClassVar[str] = "call"
 
@@ -72,7 +73,23 @@ class Exponential(Schedule):
         return float(self.end ** _share(step, total))
 
 
-class Warmup(Schedule):
+class Rising(Schedule):
+    """Times the same number at every step, so that the last has `by` times the rate: a range test (Smith 2015).
+
+    `steps` is how many steps it takes; without it, as many as there are.
+    """
+
+    word: ClassVar[str] = "rising"
+    shorthand: ClassVar[str | None] = "by"
+    by: Positive = 1e6
+    steps: Count | None = None
+
+    def __call__(self, step: int, total: int) -> float:
+        """Return by^(step / (total − 1)): 1 at the first step, `by` at the last."""
+        return float(self.by ** _share(step, (self.steps or total) - 1))
+
+
+class Warmup(ScheduleWord):
     """Up in a straight line over the first `steps` steps, from there on as `then` says (Goyal et al. 2017)."""
 
     word: ClassVar[str] = "warmup"
@@ -80,13 +97,13 @@ class Warmup(Schedule):
     steps: Count
     then: ScheduleWord = Constant.model_construct()
 
-    def __call__(self, step: int, total: int) -> float:
-        """Return (step + 1) / steps while warming up."""
-        if step < self.steps:
-            return (step + 1) / self.steps
-        if not isinstance(self.then, Schedule):
-            raise TypeError(f"'{self.then.word}' cannot stand behind a warm-up")
-        return self.then(step - self.steps, total - self.steps)
+    def before(self, then: Callable[[int, int], float]) -> Callable[[int, int], float]:
+        """Return the schedule that goes up to 1 and on as `then`, which counts its steps from there."""
+
+        def factor(step: int, total: int) -> float:
+            return (step + 1) / self.steps if step < self.steps else then(step - self.steps, total - self.steps)
+
+        return factor
 
 
 class OneCycle(Schedule):
@@ -138,4 +155,4 @@ def _share(step: int, total: int) -> float:
     return min(step / max(total, 1), 1.0)
 
 
-SCHEDULES = table(Constant, Step, Cosine, Exponential, Warmup, OneCycle, Cyclic, OwnSchedule)
+SCHEDULES = table(Constant, Step, Cosine, Exponential, Rising, Warmup, OneCycle, Cyclic, OwnSchedule)

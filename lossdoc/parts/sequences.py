@@ -1,21 +1,22 @@
 """Layers for sequences, shaped positions x features, and the residual block, which holds a list of layers itself."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from lossdoc.parts.initializers import Initializer
-from lossdoc.parts.layer import Layer, OwnLayer, Shape, ShapeError
+from lossdoc.parts.layer import Layer, Shape, ShapeError, spoken
 from lossdoc.word import Count, Meant, Share, table
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from lossdoc.parts.networks import Shortcut
+
 
 def _sequence(shape: Shape) -> None:
     if len(shape) != 2:
-        raise ShapeError("a sequence shaped positions x features; put 'embedding' before it for whole numbers")
+        raise ShapeError("a sequence shaped positions x features ('embedding' makes one of whole numbers)")
 
 
 class Gru(Layer):
@@ -137,40 +138,34 @@ class Residual(Layer):
     def shape(self, shape: Shape, classes: int | None) -> Shape:
         """Return the shape behind the list, which must fit what came in."""
         after = shape
-        for place, (layer, before) in enumerate(self.inner(shape, classes)):
+        for place, layer in enumerate(self.layers):
             try:
-                after = layer.shape(before, classes)
+                after = layer.shape(after, classes)
             except ShapeError as bad:
-                raise bad.inside(layer.word, before, (self.word, "layers", place)) from None
-        kept = slice(0, -1) if len(shape) < 3 else slice(1, None)
-        if len(after) != len(shape) or not shape or after[kept] != shape[kept]:
-            raise ShapeError(f"a list of layers that keeps it, not one that makes {'x'.join(map(str, after))} of it")
+                raise bad.inside(layer.word, after, (self.word, "layers", place)) from None
+        self.fits(shape, after)
         return after
 
-    def inner(self, shape: Shape, classes: int | None) -> Iterator[tuple[Layer, Shape]]:
-        """Return the layers of the list, each with the shape that comes in."""
-        for place, layer in enumerate(self.layers):
-            if isinstance(layer, OwnLayer):
-                message = "one of lossdoc's layers; own code in a residual block adds what came in by itself"
-                raise ShapeError(message).inside(layer.word, shape, (self.word, "layers", place))
-            yield layer, shape
-            shape = layer.shape(shape, classes)
+    def fits(self, shape: Shape, after: Shape) -> None:
+        """Refuse a list of layers that makes `after` of `shape` where the two cannot be added.
 
-    def modules(self, shape: Shape, classes: int | None) -> "dict[str, nn.Module]":
-        """Return the layers, named by their words and places, inside the module that adds."""
+        Raises:
+            ShapeError: when more than the features or channels differ.
+        """
+        kept = slice(0, -1) if len(shape) < 3 else slice(1, None)
+        if len(after) != len(shape) or not shape or after[kept] != shape[kept]:
+            raise ShapeError(f"a list of layers that keeps it, not one that makes {spoken(after)} of it")
+
+    def around(self, body: "nn.Module", shape: Shape, after: Shape) -> "Shortcut":
+        """Return the module that adds what came in to what `body`, made of the layers of the list, puts out."""
         from torch import nn
 
         from lossdoc.parts.networks import Shortcut
 
-        body = nn.Sequential()
-        for place, (layer, before) in enumerate(self.inner(shape, classes)):
-            for name, module in layer.modules(before, classes).items():
-                body.add_module(f"{name}_{place}", module)
-        after = self.shape(shape, classes)
         match: nn.Module = nn.Identity()
         if after != shape:
             match = nn.Linear(shape[-1], after[-1]) if len(shape) < 3 else nn.Conv2d(shape[0], after[0], 1)
-        return {"residual": Shortcut(body, match)}
+        return Shortcut(body, match)
 
 
 SEQUENCES = table(Gru, Lstm, SelfAttention, Transformer, Positions, Take, Residual)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from lossdoc.curve import Curve, Runs
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import entropy, shape, sureness
-from lossdoc.features.softmax import guessed_classes, twice
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import Shape, entropy, shape
+from lossdoc.features.softmax import guessed_classes, stopped_at, twice
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import double_softmax as applied_twice
@@ -68,34 +69,51 @@ def double_softmax(
         With probabilities for logits every sample's loss lies in [F, F + 1], F = log(e + n - 1) - 1. No loss is more than
         `below` (rounding) under F and not one in a thousand over F + 1; the mean of the end is nearer to F than
         `classes_lost` lost classes and than `way` of the way from log n; and it has leveled off: the last quarter makes
-        less than `late` of the descent. Where the number of classes is not known it is read off the first loss, log n, if
-        between three and twenty classes only one fits (many healthy losses end at 0.31, the floor of two); the end must
-        then be nearer by the factor `blind`.
+        less than `late` of the descent. Where the number of classes is not known it is read off the first loss, log n, or
+        off the end, if between three and twenty classes only one fits (many healthy losses end at 0.31, the floor of
+        two); the end must then be nearer by the factor `blind`.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 11
         - the bound: softmax over a one-hot vector of n entries gives e / (e + n - 1)
     """
-    curves = matter.curves if isinstance(matter, Runs) else (matter,)
-    shapes = [shape(curve) for curve in curves if len(curve.train.finite)]
-    told, loss = curves[0].context.classes, curves[0].context.loss
-    if entropy(loss) is False or (loss is not None and ("binary" in loss or "bce" in loss)):
-        raise NotApplicable(f"the loss is {loss}, not the cross-entropy of a softmax")
-    classes = told or guessed_classes(max((float(s.y[0]) for s in shapes), default=0.0))
-    if classes is None or classes < 2 or not shapes:
-        raise NotApplicable("the number of classes is not known, and the first loss does not tell it")
+    shapes = [
+        shape(curve) for curve in (matter.curves if isinstance(matter, Runs) else (matter,)) if len(curve.train.finite)
+    ]
+    classes, reach = _classes(shapes, blind)
     floor = twice(classes)
-    reach = min(classes_lost / classes, way * (math.log(classes) - floor)) * (1 if told else blind)
+    reach *= min(classes_lost / classes, way * (math.log(classes) - floor))
     inside = all(s.y.min() >= floor - below and series.quantile(s.y, 0.999) <= floor + 1 for s in shapes)
-    # the mean, not the median: each class that is never learned costs in proportion
-    above = min(float(s.y[-max(3, s.n // 10) :].mean()) for s in shapes) - floor
+    above = min(_end(s) for s in shapes) - floor
     if not inside or above >= reach or all(series.late_share(s.smooth, 0.25) >= late for s in shapes):
         return None
-    guess = "" if told else f" (the first loss is that of {classes} classes)"
+    told = shapes[0].curve.context.classes is not None
+    guess = "" if told else f" (the losses are those of {classes} classes)"
     summary = (
         f"the loss stops at {floor + above:.4g}, and softmax applied twice to {classes} classes ends at {floor:.4f}{guess}"
     )
     facts = {"floor": floor, "above_floor": above, "classes": float(classes)}
-    sure = sureness(reach / max(above, 1e-9)) - (0.0 if told else 0.1)
+    sure = certainty("double-softmax" if told else "double-softmax, guessed", reach / max(above, 1e-9))
     s = shapes[0]
     return Evidence(summary, facts, (float(s.x[s.n // 2]), float(s.x[-1])), sure)
+
+
+def _end(s: Shape) -> float:
+    """Return the mean of the end, not the median: each class that is never learned costs in proportion."""
+    return float(s.y[-max(3, s.n // 10) :].mean())
+
+
+def _classes(shapes: Sequence[Shape], blind: float) -> tuple[int, float]:
+    """Return the number of classes and by what factor the end must be nearer to their floor: `blind` where it is a guess."""
+    if not shapes:
+        raise NotApplicable("no finite loss")
+    told, loss = shapes[0].curve.context.classes, shapes[0].curve.context.loss
+    if entropy(loss) is False or (loss is not None and ("binary" in loss or "bce" in loss)):
+        raise NotApplicable(f"the loss is {loss}, not the cross-entropy of a softmax")
+    if told is not None and told >= 2:
+        return told, 1.0
+    first = max(s.start for s in shapes)
+    guess = (guessed_classes(first) or stopped_at(first, min(_end(s) for s in shapes))) if told is None else None
+    if guess is None:
+        raise NotApplicable("the number of classes is not known, and the losses do not tell it")
+    return guess, blind

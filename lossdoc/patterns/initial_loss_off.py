@@ -8,7 +8,8 @@ from functools import partial
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import entropy, shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import entropy, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import batch_of_one, healthy, slow, wrong_first_loss
@@ -71,4 +72,6 @@ def initial_loss_off(curve: Curve, *, factor: float = 2.0, sigmas: float = 5.0) 
     severity = Severity.WARNING if entropy(curve.context.loss) else Severity.NOTE
     facts = {"measured": first, "expected": level, "noise": noise}
     summary = f"the first loss is {first:.4g}, a uniform guess over {classes} classes has {level:.4g}"
-    return Evidence(summary, facts, (float(s.x[0]), float(s.x[0])), min(0.8, sureness(ratio / factor)), severity)
+    return Evidence(
+        summary, facts, (float(s.x[0]), float(s.x[0])), min(0.8, certainty("initial-loss-off", ratio / factor)), severity
+    )

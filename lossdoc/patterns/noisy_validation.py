@@ -7,7 +7,8 @@ from functools import partial
 
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import healthy, healthy_epochs, overfit, rough_validation
@@ -66,5 +67,5 @@ def noisy_validation(
         return None
     facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": max(1.0, 1 / relative**2)}
     summary = f"validation jumps by {jitter:.3g} at a time, {relative:.0%} of its mean; training by {train:.2g}"
-    sure = sureness(margin, jitter / (of_train * train) if train > 0 else math.inf)
+    sure = certainty("noisy-validation", margin, jitter / (of_train * train) if train > 0 else math.inf)
     return Evidence(summary, facts, (float(s.val.step[0]), float(s.val.step[-1])), sure)

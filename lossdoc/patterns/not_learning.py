@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from lossdoc.curve import Curve
+from lossdoc.features.certainty import certainty
 from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -74,7 +75,7 @@ def not_learning(
     else:
         return None
     facts = {"level": s.end, "noise": s.noise, "z": s.trend.z}
-    return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), 0.9 if s.n >= 30 else 0.75)
+    return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), certainty("not-learning", s.n / short))
 
 
 def _stuck(s: Shape, within: float, z: float) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import healthy, healthy_epochs, overfit, rough_validation
@@ -75,7 +76,7 @@ def overfitting(
         raise NotApplicable("no validation loss, or fewer than five of it")
     value, sigma = s.val.value, series.noise(s.val.value)
     # a first epoch may do most of the descent: then validation's own range says little, and what was learned stands for it
-    spread = max(float(np.ptp(value)), s.learned)
+    spread = max(float(np.ptp(value)), s.learned + s.hidden)
     excess, low = s.val_end - s.end, int(value.argmin())
     rise = s.val_end - float(value[low])
     if s.left > left:
@@ -94,4 +95,4 @@ def overfitting(
     summary = f"validation ends at {s.val_end:.3g}, training at {s.end:.3g}"
     if turns > 1:
         summary += f"; validation was best at {s.unit} {best:g} and has risen by {rise:.3g} since"
-    return Evidence(summary, facts, (best, float(s.val.step[-1])), sureness(max(stays, turns)))
+    return Evidence(summary, facts, (best, float(s.val.step[-1])), certainty("overfitting", max(stays, turns)))

@@ -9,7 +9,8 @@ import numpy as np
 from lossdoc.curve import Curve, Floats
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import Shape, shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import batch_of_one, healthy, waves
@@ -88,7 +89,7 @@ def periodic(
                 f"the training loss repeats every {length:.4g} steps, {what}: that wave is {wave.share:.0%} of its swings"
             )
             facts = {"period": length, "share": wave.share, "p": wave.p}
-            return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), sureness(wave.share / least))
+            return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), certainty("periodic", wave.share / least))
     return None
 
 

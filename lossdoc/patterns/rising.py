@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from lossdoc.curve import Curve
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import flat, healthy
@@ -65,7 +66,7 @@ def rising(curve: Curve, *, tau: float = 0.5, z: float = 2.58, sigmas: float = 5
     if not (s.trend.tau > tau and s.trend.z > z and s.end > s.reference and rise > sigmas * s.noise):
         return None
     facts = {"start": s.start, "end": s.end, "tau": s.trend.tau, "z": s.trend.z}
-    sure = sureness(s.trend.tau / tau, s.trend.z / z)
+    sure = certainty("rising", s.trend.tau / tau, s.trend.z / z)
     return Evidence(
         f"the training loss goes up from {s.start:.3g} to {s.end:.3g}", facts, (float(s.x[0]), float(s.x[-1])), sure
     )

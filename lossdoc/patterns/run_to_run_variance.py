@@ -9,7 +9,8 @@ import numpy as np
 from lossdoc.curve import Runs
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import alike, scattered
@@ -66,4 +67,4 @@ def run_to_run_variance(runs: Runs, *, share: float = 0.1, sigmas: float = 5.0) 
     facts = {"runs": float(len(shapes)), "lowest": float(ends.min()), "highest": float(ends.max()), "spread": spread}
     summary = f"{len(shapes)} runs of the same network end between {ends.min():.3g} and {ends.max():.3g}"
     span = (float(shapes[0].x[0]), float(max(s.x[-1] for s in shapes)))
-    return Evidence(summary, facts, span, sureness(spread / (share * learned)))
+    return Evidence(summary, facts, span, certainty("run-to-run-variance", spread / (share * learned)))

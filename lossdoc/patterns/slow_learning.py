@@ -6,7 +6,8 @@ from functools import partial
 
 from lossdoc.curve import Curve
 from lossdoc.features import series
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import flat, healthy, slow, underfit
@@ -60,5 +61,8 @@ def slow_learning(
     facts = {"late_share": late, "left": s.left, "z": s.trend.z, "end": s.end}
     summary = f"the loss still falls: {late:.0%} of the descent from {s.start:.3g} to {s.end:.3g} comes in the second half"
     return Evidence(
-        summary, facts, (float(s.x[0]), float(s.x[-1])), sureness(late / share, s.left / left if s.left > 0 else 1.2)
+        summary,
+        facts,
+        (float(s.x[0]), float(s.x[-1])),
+        certainty("slow-learning", late / share, s.left / left if s.left > 0 else 1.2),
     )

@@ -7,7 +7,8 @@ from functools import partial
 
 from lossdoc.curve import Curve
 from lossdoc.features import series
-from lossdoc.features.shape import Shape, shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import healthy, slow, underfit
@@ -83,7 +84,7 @@ def slow_start(
     if not s.by_epoch and until < steps:
         return None
     summary = f"the loss hardly moves until {s.unit} {until:g}, then falls from {s.start:.3g} to {s.end:.3g}"
-    return Evidence(summary, {"until": until, "plateau": best[1]}, (float(s.x[0]), until), sureness(best[0]))
+    return Evidence(summary, {"until": until, "plateau": best[1]}, (float(s.x[0]), until), certainty("slow-start", best[0]))
 
 
 def _plateau(s: Shape, origin: int, rest: float, sigmas: float) -> tuple[float, float]:

@@ -9,7 +9,8 @@ import numpy as np
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import Shape, shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import batch_of_one, healthy, healthy_epochs, spiky
@@ -86,7 +87,7 @@ def spikes(
     many = f"{len(first)} spikes, at steps {where}:" if len(first) > 1 else f"a spike at step {where},"
     summary = f"{many} up to {highest:.3g} above the curve"
     facts = {"spikes": float(len(first)), "highest": highest, "first_step": float(s.x[at[0]])}
-    sure = sureness(float((height[at] / bound[at]).max()), highest / (learned * s.learned))
+    sure = certainty("spikes", float((height[at] / bound[at]).max()), highest / (learned * s.learned))
     return Evidence(summary, facts, (float(s.x[at[0]]), float(s.x[at[-1]])), sure)
 
 

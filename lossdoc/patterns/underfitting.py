@@ -8,7 +8,8 @@ from functools import partial
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import healthy, healthy_epochs, slow, underfit
@@ -20,7 +21,9 @@ from lossdoc.synthetic import healthy, healthy_epochs, slow, underfit
     fires_on=(underfit, partial(underfit, seed=1, points=30)),
     quiet_on=(healthy, healthy_epochs, slow),
 )
-def underfitting(curve: Curve, *, left: float = 0.4, left_blind: float = 0.7, late: float = 0.125) -> Evidence | None:
+def underfitting(
+    curve: Curve, *, left: float = 0.4, left_blind: float = 0.5, late: float = 0.125, guess: float = 0.5
+) -> Evidence | None:
     """The loss levels off high, in training as in validation.
 
     Looks like:
@@ -48,8 +51,9 @@ def underfitting(curve: Curve, *, left: float = 0.4, left_blind: float = 0.7, la
     Decided by:
         It has leveled off, the last quarter making less than `late` of the descent (half of a straight line's), with more
         than `left` of log n (of the first loss, where an accuracy shows that it is a classification) left in training and
-        validation; for anything else more than `left_blind` of the first loss, as nobody knows what a regression can
-        reach.
+        validation. For anything else it is more than `left_blind` of the first loss (and of what a first epoch's mean
+        hides), as nobody knows what a regression can reach; and a first loss below `guess`, 0.7 of that of a coin, is
+        no beginning.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), section on the training process
@@ -60,11 +64,13 @@ def underfitting(curve: Curve, *, left: float = 0.4, left_blind: float = 0.7, la
         raise NotApplicable("the loss can be negative: nobody knows how low it could be")
     classifies = s.uniform is not None or any(name.endswith("accuracy") for name in curve.others)
     wanted = left if classifies else left_blind
-    rest = s.left if s.val is None else min(s.left, s.val_end / s.reference)
+    if not classifies and s.start < guess:
+        raise NotApplicable(f"the first loss, {s.start:.3g}, is below that of any guess, if it is in nats: a fine-tuning?")
+    rest = (s.end if s.val is None else min(s.end, s.val_end)) / (s.reference + s.hidden)
     share = series.late_share(s.smooth, 0.25)
     if not rest > wanted or share >= late:
         return None
     facts = {"left": rest, "end": s.end, "reference": s.reference, "late_share": share}
     than = "a uniform guess's" if s.uniform is not None else "the first loss"
     summary = f"the loss has leveled off at {s.end:.3g}, {rest:.0%} of {than} {s.reference:.3g}"
-    return Evidence(summary, facts, (float(s.x[s.n // 2]), float(s.x[-1])), sureness(rest / wanted))
+    return Evidence(summary, facts, (float(s.x[s.n // 2]), float(s.x[-1])), certainty("underfitting", rest / wanted))

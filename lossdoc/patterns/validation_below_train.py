@@ -10,7 +10,8 @@ import numpy as np
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
-from lossdoc.features.shape import shape, sureness
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import below_train, healthy, overfit, underfit
@@ -63,4 +64,9 @@ def validation_below_train(curve: Curve, *, z: float = 3.0, gap: float = 0.1) ->
         return None
     facts = {"below": middle, "train": level, "z": signs}
     summary = f"validation runs {middle:.3g} below training, which is at {level:.3g}"
-    return Evidence(summary, facts, (float(s.val.step[half]), float(s.val.step[-1])), sureness(middle / level / gap))
+    return Evidence(
+        summary,
+        facts,
+        (float(s.val.step[half]), float(s.val.step[-1])),
+        certainty("validation-below-train", middle / level / gap),
+    )

@@ -20,6 +20,7 @@ DEEPEST = 4  # levels of nested names that are read
 WIDEST = 1000  # columns; detectron2 writes some hundreds
 MODES = ("mode", "split", "phase", "stage", "subset")
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?))"
+OF_PERPLEXITY = "there is no loss: the logarithm of the perplexity stands in for it"
 ZEROS = (
     "{count} logged {losses} exactly 0, which is no success: trainers that filter nan "
     "(Hugging Face's logging_nan_inf_filter) log 0 after an overflow"
@@ -105,6 +106,8 @@ def table(source: str, records: Sequence[Record], notes: Iterable[str] = ()) -> 
     counts = Counter(name for record in records for name in record)
     losses = [name for name in counts if is_loss(name)]
     told = list(notes)
+    if not losses and any(map(is_perplexity, counts)):
+        return table(source, [_logarithms(record) for record in records], [*told, OF_PERPLEXITY])
     names = list(counts)
     if not losses:
         have = ", ".join(f"'{name}'" for name in names[:12]) or "none"
@@ -116,6 +119,31 @@ def table(source: str, records: Sequence[Record], notes: Iterable[str] = ()) -> 
     if zeros:
         told.append(ZEROS.format(count=zeros, losses="loss is" if zeros == 1 else "losses are"))
     return Table(source, {name: _column([record.get(name, "") for record in records]) for name in names}, tuple(told))
+
+
+@lru_cache(maxsize=4096)
+def is_perplexity(name: str) -> bool:
+    """Tell whether a name is that of a perplexity: the exponential of a loss."""
+    return (parts := words(name))[-1:] in (["ppl"], ["perplexity"]) and "log" not in parts
+
+
+def loss_of(name: str) -> str:
+    """Return the name of the loss whose exponential a perplexity is."""
+    return "val_loss" if any(part in VAL for part in words(name)) else "loss"
+
+
+def _logarithms(record: Record) -> Record:
+    return {
+        loss_of(name) if is_perplexity(name) else name: logarithm(value) if is_perplexity(name) else value
+        for name, value in record.items()
+    }
+
+
+def logarithm(value: float | str) -> float | str:
+    """Return the logarithm of a number, NaN where there is none."""
+    if isinstance(value, str):
+        return value
+    return math.log(value) if value > 0 else math.nan
 
 
 def _column(cells: Sequence[float | str]) -> Column:

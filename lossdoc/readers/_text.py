@@ -9,6 +9,7 @@ from lossdoc.reader import HEAD
 BINARY = bytes(code for code in range(32) if code not in (7, 8, 9, 10, 12, 13, 27))  # what no text holds
 ESCAPES = r"\x1b\][^\x07\n]{0,400}(?:\x07|\x1b\\)|\x1b\[[0-9;?]{0,40}[A-Za-z]|[\x07\x1b\x0c]"
 REDRAWN = r"\x08+"  # a bar that steps back over itself
+REPEATED = r"(?<=\])(?=[^\n\]]{0,60}\d{1,3}%\|)"  # a bar right behind another: "...step=274]Training:   5%|"
 
 
 def utf8(data: bytes) -> bytes | None:
@@ -34,6 +35,8 @@ def lines(data: bytes) -> list[str]:
     text = found.decode("utf-8", errors="replace")
     if "\x08" in text:
         text = re.sub(REDRAWN, "\n", text)
+    if "%|" in text:
+        text = re.sub(REPEATED, "\n", text)
     return re.sub(ESCAPES, "", text).split("\n")
 
 

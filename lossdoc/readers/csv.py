@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def sniff(head: bytes) -> float:
         return 0.0
     lines = text.decode("utf-8", errors="replace").split("\n")
     whole = lines[:-1] if len(head) >= HEAD and len(lines) > 1 else lines
-    rows = [line for _, line in _content(whole)][:LOOK]
+    rows = [line for _, line in islice(_content(whole), LOOK)]
     if not rows or rows[0].lstrip()[:1] in "{[<":
         return 0.0
     delimiter = _delimiter(rows)
@@ -83,7 +84,10 @@ def read(data: bytes, source: str) -> list[Table]:
     side = CATBOOST.get(Path(source).name, "")
     named = {side + name if name != "iter" else name: column for name, column in zip(names, columns, strict=True)}
     totals = _totals(named)
-    return [Table(source, {**named, **totals}, (*notes, *more, *([SUMMED] if totals else [])))]
+    told = [SUMMED] if totals else []
+    if not any(map(is_loss, (*named, *totals))):
+        totals, told = _logarithms(named)
+    return [Table(source, {**named, **totals}, (*notes, *more, *told))]
 
 
 def _totals(columns: Mapping[str, Column]) -> dict[str, Column]:
@@ -96,6 +100,16 @@ def _totals(columns: Mapping[str, Column]) -> dict[str, Column]:
             values = np.sum([np.where(part.logged, part.values, 0.0) for part in parts], axis=0)
             totals[f"{side}/loss"] = Column(np.where(logged, values, np.nan), logged)
     return totals
+
+
+def _logarithms(columns: Mapping[str, Column]) -> tuple[dict[str, Column], list[str]]:
+    """Return the losses of a table that holds but their exponentials, and what is to be told of them."""
+    from lossdoc.readers._records import OF_PERPLEXITY, is_perplexity, loss_of
+
+    found = {name: column for name, column in columns.items() if is_perplexity(name) and column.logged.any()}
+    with np.errstate(all="ignore"):
+        logs = {loss_of(name): Column(np.log(column.values), column.logged) for name, column in found.items()}
+    return logs, [OF_PERPLEXITY] if logs else []
 
 
 def _content(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
@@ -124,10 +138,10 @@ def _delimiter(rows: Sequence[str]) -> str | None:
 
 def _layout(text: bytes, source: str) -> Layout:
     lines = text[:HEAD].decode("utf-8", errors="replace").split("\n")
-    rows = list(_content(lines))
+    rows = list(islice(_content(lines), LOOK))
     if not rows:
         raise UserError.of("holds comments only", kind="no-rows", file=source)
-    delimiter = _delimiter([line for _, line in rows[:LOOK]]) or ","
+    delimiter = _delimiter([line for _, line in rows]) or ","
     number, line = rows[0]
     cells = _cells(line, delimiter)
     if not all(_is_number(cell) for cell in cells):
@@ -154,27 +168,31 @@ def _distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _bulk(text: bytes, layout: Layout) -> list[Column] | None:
-    """Parse a table of nothing but numbers and empty cells at once; None where it holds anything else."""
+    """Parse a table of nothing but numbers and blank cells at once; None where it holds anything else."""
     start = 0
     for _ in range(layout.first - 1):
         start = text.find(b"\n", start) + 1
         if not start:
             return None
-    body = text[start:].rstrip(b"\n") + b"\n"
-    width, mark = len(layout.names), layout.delimiter.encode()
-    if mark == b" " or b'"' in body[:HEAD] or b"_" in body or b"#" in body:  # float takes 1_000 for a number
+    if layout.delimiter == " " or b'"' in text[start:HEAD]:
         return None
-    raw = np.frombuffer(body, np.uint8)
-    newline = raw == 10
-    ends = np.flatnonzero(newline | (raw == mark[0]))
-    if len(ends) % width or not np.array_equal(newline[ends].reshape(-1, width).any(axis=0), np.arange(width) == width - 1):
-        return None
-    lengths = np.diff(ends, prepend=-1) - 1
     try:
-        values = [decimals(body, ends[each::width] - lengths[each::width], lengths[each::width]) for each in range(width)]
+        return decimals(text, start, len(layout.names), ord(layout.delimiter), _other)
     except ValueError:
         return None
-    return [Column(found, lengths[each::width] > 0) for each, found in enumerate(values)]
+
+
+def _other(cell: bytes) -> float | None:
+    """Return the number that a cell is which is no plain decimal, None where it is blank.
+
+    Raises:
+        ValueError: when it is neither; what it is then shows in the other cells of its column.
+    """
+    text = cell.decode("utf-8", errors="replace").strip()
+    number = _number(text)
+    if number is None and text.lower() not in BLANK:
+        raise ValueError
+    return number
 
 
 def _cellwise(text: bytes, layout: Layout) -> tuple[list[Column], list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from lossdoc.columns.naming import is_loss
@@ -16,6 +17,7 @@ from lossdoc.readers._text import utf8
 
 DEEPEST = 40  # brackets within brackets: far beyond any log
 HINTS = re.compile(rb'"log_history"|"iterations"\s*:|"[^"\n]{0,60}(?:loss|nll|rmse|mse|error)[^"\n]{0,60}"\s*:')
+CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")  # the folders of Hugging Face's trainer
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
 SUMMARY = ("train_runtime", "total_flos")  # names that only Hugging Face's last record has; its train_loss is a mean
 NO_CURVE = "holds last values only and no curve: give the log itself, for Hugging Face trainer_state.json"
@@ -149,4 +151,18 @@ def _metrics(found: Any) -> list[str]:
     return [f"loss ({each.get('name')})" if each.get("best_value") == "Min" else str(each.get("name")) for each in known]
 
 
-reader = Reader((".json",), sniff, read)
+def _together(path: Path) -> list[Path]:
+    """Return the file itself; none where a later checkpoint's trainer_state.json begins with all that this one holds."""
+    if CHECKPOINT.fullmatch(path.parent.name) is None:
+        return [path]
+    run = path.parent.parent
+    last = max((each for each in run.glob(f"checkpoint-*/{path.name}")), key=_steps, default=path)
+    return [path] if last == path and not (run / path.name).is_file() else []
+
+
+def _steps(path: Path) -> int:
+    found = CHECKPOINT.fullmatch(path.parent.name)
+    return int(found[1]) if found is not None else -1
+
+
+reader = Reader((".json",), sniff, read, _together)

@@ -6,6 +6,7 @@ summary.proto and tensor.proto in TensorFlow's repository; what is unknown is pa
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ HEADER, FOOTER = 12, 4  # bytes around an event: length and checksum, checksum
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 FLOAT, DOUBLE = 1, 2  # types of a tensor
 VERSION = b"brain.Event:"
+BEGUN = re.compile(r"events\.out\.tfevents\.(\d{1,18})")
 
 Field = tuple[int, int, int, bytes]  # number, kind, whole number, bytes
 
@@ -147,11 +149,27 @@ def _varint(content: bytes, place: int) -> tuple[int, int]:
 
 
 def _together(path: Path) -> list[Path]:
-    """Return the event files of both sides where folders called train and validation, or the like, part them."""
-    if not _is_side(path.parent.name):
+    """Return the event files of one run: those of both sides, where folders called train and validation part them.
+
+    Those of one folder, named by the second in which they were begun, are of a run that was resumed, in that order.
+    """
+    folders = [path.parent]
+    if _is_side(path.parent.name):
+        folders = [each for each in sorted(path.parent.parent.iterdir()) if each.is_dir() and _is_side(each.name)]
+    elif BEGUN.match(path.name) is None:
         return [path]
-    folders = [each for each in sorted(path.parent.parent.iterdir()) if each.is_dir() and _is_side(each.name)]
-    return [each for folder in folders for each in sorted(folder.glob("*tfevents*")) if each.is_file()] or [path]
+    files = [each for folder in folders for each in folder.glob("*tfevents*") if each.is_file() and not _is_other(each)]
+    return sorted(files, key=lambda each: (each.parent, _begun(each), each.name)) if path in files else [path]
+
+
+def _is_other(path: Path) -> bool:
+    """Tell whether a file stands in a folder of no side and has a name of one's own: it may be of any run."""
+    return BEGUN.match(path.name) is None and not _is_side(path.parent.name)
+
+
+def _begun(path: Path) -> int:
+    found = BEGUN.match(path.name)
+    return int(found[1]) if found is not None else 0
 
 
 def _is_side(name: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lossdoc.columns.naming import TRAIN, VAL, is_loss, words
 from lossdoc.curve import Table
+from lossdoc.errors import UserError
 from lossdoc.reader import Reader
 from lossdoc.readers import csv
 from lossdoc.readers._records import has_side
@@ -30,6 +31,8 @@ def read(data: bytes, source: str) -> list[Table]:
     name = tag[1] if tag else "loss"
     if any(word in VAL for word in words(stem)) and not has_side(name):
         name = f"val_{name}"
+    if "Value" not in found.columns:
+        raise UserError.of("has no column 'Value', as TensorBoard's tables have", kind="no-loss", file=source)
     columns = {name if key == "Value" else key: column for key, column in found.columns.items() if key != "Wall time"}
     return [replace(found, columns=columns)]
 

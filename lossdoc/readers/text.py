@@ -6,7 +6,6 @@ TensorFlow 1, OpenNMT, ESPnet, torchtune and most loops written by hand are of t
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,17 @@ from functools import lru_cache
 from lossdoc.columns.naming import TRAIN, VAL, is_loss, words
 from lossdoc.curve import Table
 from lossdoc.reader import Reader
-from lossdoc.readers._records import NUMBER, Record, counted_on, has_side, no_loss, table
+from lossdoc.readers._records import (
+    NUMBER,
+    Record,
+    counted_on,
+    has_side,
+    is_perplexity,
+    logarithm,
+    loss_of,
+    no_loss,
+    table,
+)
 from lossdoc.readers._text import lines, whole
 
 FEW = 7  # points; a series with fewer beside one with more is a summary
@@ -67,11 +76,10 @@ def read(data: bytes, source: str) -> list[Table]:
     kept, notes = _usual(found)
     kept, some = counted_on(kept, "step")
     kept, more = _without_summaries(kept)
-    if not any(is_loss(name) for record in kept for name in record):
-        kept, more = _of_perplexity(kept)
+    kept, logs = _with_validation(kept)
     if not kept:
         raise no_loss(source, "no line of it holds a loss that is called so, and it is no table of numbers")
-    return [table(source, kept, [*notes, *some, *more])]
+    return [table(source, kept, [*notes, *some, *more, *logs])]
 
 
 @lru_cache(maxsize=4096)
@@ -128,7 +136,7 @@ def _values(line: str) -> dict[str, float]:
         if not has_side(name) and (is_loss(name) or _holds(name)):
             if sides is None:
                 sides = [(side.start(1), side[1].lower()) for side in SIDE.finditer(line)]
-            near = next((side for place, side in reversed(sides) if place < match.start(1)), "")
+            near = next((side for place, side in reversed(sides) if place < match.end(1)), "")
             name = f"val_{name}" if near.startswith(("val", "eval", "test", "dev", "saving")) else name
         values.setdefault(name, float(match[2]))
     return values if any(map(_holds, values)) else {}
@@ -177,19 +185,17 @@ def _without_summaries(found: list[Record]) -> tuple[list[Record], list[str]]:
     return kept, [f"'{name}' has {counts[name]} points only and is left out" for name in sorted(few)]
 
 
-def _of_perplexity(found: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """Return the logarithms of perplexities where a text holds no loss."""
-    kept: list[Record] = []
-    for record in found:
-        names = {name: "val_loss" if name.startswith("val") else "loss" for name in record if _holds(name)}
-        kept.append({names.get(name, name): _log(value) if name in names else value for name, value in record.items()})
-    return kept, ["there is no loss: the logarithm of the perplexity stands in for it"] if kept else []
-
-
-def _log(value: float | str) -> float | str:
-    if isinstance(value, str):
-        return value
-    return math.log(value) if value > 0 else math.nan
+def _with_validation(found: list[Record]) -> tuple[list[Record], list[str]]:
+    """Take the logarithm of the validation's perplexity for its loss where that is printed alone, as OpenNMT does."""
+    names = {name for record in found for name in record}
+    own = {name for name in names if is_perplexity(name) and loss_of(name) == "val_loss"}
+    if not own or not any(map(is_loss, names)) or any(is_loss(name) and loss_of(name) == "val_loss" for name in names):
+        return found, []
+    kept = [
+        {"val_loss" if name in own else name: logarithm(value) if name in own else value for name, value in record.items()}
+        for record in found
+    ]
+    return kept, ["the logarithm of the validation's perplexity stands in for its loss"]
 
 
 reader = Reader((".log", ".txt", ".out", ".err"), sniff, read)

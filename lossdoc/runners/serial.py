@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lossdoc import loop, train
+from lossdoc.curve import Curve
 from lossdoc.runner import Budget, Runner, Watch, Work
 from lossdoc.subject import Point, Subject, Trial
 
@@ -28,7 +29,8 @@ def run_point(subject: Subject, point: Point, budget: Budget, watch: Watch) -> T
         if watch([(point, tick)]):
             break
     _validate_the_end(subject, training, log)
-    return trial_of(point, log)
+    last = log.ticks[-1]
+    return trial_of(point, log.curve(), last.step if last.diverged else None)
 
 
 def _validate_the_end(subject: Subject, training: train.Training, log: loop.Log) -> None:
@@ -38,12 +40,10 @@ def _validate_the_end(subject: Subject, training: train.Training, log: loop.Log)
         log.ticks[-1] = replace(last, validation=train.evaluate(subject, training.model()))
 
 
-def trial_of(point: Point, log: loop.Log) -> Trial:
+def trial_of(point: Point, curve: Curve, diverged_at: int | None) -> Trial:
     """Return the trial of a run that has ended."""
-    curve = log.curve()
-    last = log.ticks[-1]
-    trial = Trial(point, curve, math.nan, math.nan, last.step if last.diverged else None)
-    if last.diverged:
+    trial = Trial(point, curve, math.nan, math.nan, diverged_at)
+    if diverged_at is not None:
         return trial
     if curve.val is None:
         return replace(trial, loss=trial.train_loss, metric=trial.train_accuracy)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
-from lossdoc.search import Planned, Search, Space
+from lossdoc.search import Planned, Search, Space, draw
 from lossdoc.subject import Point
 
 
@@ -17,12 +15,6 @@ def start(space: Space, points: int, seed: int) -> Planned:
     if space.origin is not None and points > 0:
         drawn[0] = Point(0, space.origin, seed)
     return Planned(drawn)
-
-
-def draw(space: Space, seed: int, index: int) -> Point:
-    """Return the point of a seed and an index; every axis has a stream of its own, named by its path."""
-    params = {path: axis.at(random.Random(f"{seed}/{index}/{path}").random()) for path, axis in space.axes.items()}  # noqa: S311 - no secret
-    return Point(index, params, seed)
 
 
 RANDOM = Search(start)

@@ -148,8 +148,11 @@ def _compose(text: str, document: Document) -> yaml.Node | None:
     except yaml.MarkedYAMLError as bad:
         mark = bad.problem_mark or bad.context_mark
         what = "; ".join(part for part in (bad.context, bad.problem) if part)
+        begun = bad.context_mark
+        if begun is not None and mark is not None and begun.line < mark.line and "while parsing" in what:
+            what += f" (it begins on line {begun.line + 1})"
         if "\\t" in what or _begins_with_tab(document, mark):
-            what += "; YAML is indented with spaces, not with tabs"
+            what = "a tab; YAML is indented with spaces"
         raise UserError(document.problem_at((mark.line + 1, mark.column + 1) if mark else (1, 1), what, "syntax")) from None
     except yaml.YAMLError as bad:
         raise UserError.of(f"not a YAML text: {str(bad).splitlines()[0]}", kind="syntax", file=document.file) from None

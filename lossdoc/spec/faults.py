@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lossdoc.errors import Problem
-from lossdoc.parts.layer import OwnLayer, Shape, ShapeError, spoken
+from lossdoc.parts.layer import NoClassesError, Shape, ShapeError, UnknownShapeError, spoken
 from lossdoc.parts.losses import BuiltinLoss
-from lossdoc.parts.schedules import OwnSchedule, Warmup
 from lossdoc.spec.document import Document, Path
 from lossdoc.spec.models import Range, Spec
 
@@ -22,12 +21,12 @@ def faults(spec: Spec, document: Document) -> Iterator[Problem]:
         yield from _range(given, ("sweep", "parameters", path), document)
 
 
-def layer_fault(document: Document, place: int, word: str, shape: Shape, meant: ShapeError) -> Problem:
-    """Make the problem of a layer that cannot take what comes in; it stands at the layer itself, however deep."""
+def layer_fault(document: Document, at: Path, word: str, shape: Shape, meant: ShapeError) -> Problem:
+    """Make the problem of the layer at `at` that cannot take what comes in, or of one inside it, however deep."""
     if meant.path:
         word, shape = meant.word, meant.came
-    path = ("model", "layers", place, *meant.path)
-    return document.problem(path, f"{word} gets {spoken(shape)}; {meant} is meant", "shape")
+    told = str(meant) if isinstance(meant, NoClassesError) else f"{word} gets {spoken(shape)}; {meant} is meant"
+    return document.problem((*at, *meant.path), told, "shape")
 
 
 def output_fault(document: Document, layers: int, loss: str, shape: Shape, meant: str) -> Problem:
@@ -70,7 +69,10 @@ def _loss(spec: Spec, document: Document) -> Iterator[Problem]:
     at: Path = ("loss",)
     if loss.goal == "numbers" and goal != "regression":
         meant = "cross_entropy, nll, multiclass_hinge (or bce for two classes)"
-        yield document.problem(at, f"'{loss.word}' compares numbers, but the targets are classes; {meant} is meant", "loss")
+        told = f"'{loss.word}' compares numbers, but the targets are classes; {meant} is meant"
+        if hasattr(spec.data.source, "task"):
+            told += f", or 'task: regression' in '{spec.data.source.word}' where the targets are numbers"
+        yield document.problem(at, told, "loss")
     if loss.goal != "numbers" and goal == "regression":
         yield document.problem(
             at, f"'{loss.word}' needs classes, but the targets are numbers; mse, l1 or huber is meant", "loss"
@@ -88,12 +90,12 @@ def _shapes(spec: Spec, document: Document) -> Iterator[Problem]:
     if shape is None or spec.model.layers is None or spec.model.call is not None:
         return
     for place, layer in enumerate(spec.model.layers):
-        if isinstance(layer, OwnLayer):
-            return
         try:
             shape = layer.shape(shape, classes)
+        except UnknownShapeError:
+            return
         except ShapeError as bad:
-            yield layer_fault(document, place, layer.word, shape, bad)
+            yield layer_fault(document, ("model", "layers", place), layer.word, shape, bad)
             return
     meant = output_meant(spec.loss, shape, classes) if isinstance(spec.loss, BuiltinLoss) else None
     if meant is not None and not list(_loss(spec, document)):
@@ -109,9 +111,6 @@ def _others(spec: Spec, document: Document) -> Iterator[Problem]:
         yield document.problem(("data", "preprocess"), message, "data", key=True)
     if {"epochs", "steps"} <= spec.sweep.model_fields_set and spec.sweep.steps is not None:
         yield document.problem(("sweep", "steps"), "got both 'epochs' and 'steps'; one of them is meant", "sweep", key=True)
-    if isinstance(spec.schedule, Warmup) and isinstance(spec.schedule.then, OwnSchedule):
-        message = "own code cannot stand behind a warm-up; let it warm up itself"
-        yield document.problem(("schedule", "warmup", "then"), message, "schedule")
 
 
 def _range(given: Range, path: Path, document: Document) -> Iterator[Problem]:

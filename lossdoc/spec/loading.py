@@ -14,22 +14,34 @@ from lossdoc.spec.faults import faults
 from lossdoc.spec.models import Spec
 from lossdoc.spec.oddities import oddities
 from lossdoc.spec.overrides import PathError, assign, split
+from lossdoc.spec.ranges import split_range
 from lossdoc.spec.resolve import Resolver
 
 Given = tuple[str, Any, str]  # a path, the value to put there, and how the user wrote both
 
 
-def load(path: str | os.PathLike[str], overrides: Sequence[str] = (), seed: int | None = None) -> Spec:
+def load(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), seed: int | None = None, *, swept: Sequence[str] = ()
+) -> Spec:
     """Read a model.yaml, with other values at some paths (`path=value`) and another seed where they are given.
+
+    `swept` are the ranges of a sweep (`path=range`) in place of the file's.
 
     Raises:
         UserError: with every fault of the file and of the overrides.
     """
     file = _file(Path(path))
-    return loads(_text(file), str(file), overrides, seed)
+    return loads(_text(file), str(file), overrides, seed, swept=swept)
 
 
-def loads(text: str, file: str = "model.yaml", overrides: Sequence[str] = (), seed: int | None = None) -> Spec:
+def loads(
+    text: str,
+    file: str = "model.yaml",
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    *,
+    swept: Sequence[str] = (),
+) -> Spec:
     """Read the text of a model.yaml; `file` is what messages call it, and where relative paths start from.
 
     Raises:
@@ -39,6 +51,11 @@ def loads(text: str, file: str = "model.yaml", overrides: Sequence[str] = (), se
     given: list[Given] = [(*split(each), f"--set {each}") for each in overrides]
     if seed is not None:
         given.append(("seed", seed, f"--seed {seed}"))
+    if swept:
+        given.append(("sweep.parameters", {}, f"--param {swept[0]}"))
+    given += [
+        (f"sweep.parameters.{path}", value, f"--param {each}") for each in swept for path, value in [split_range(each)]
+    ]
     problems += _assigned(document, given)
     return _resolved(document, problems)
 
@@ -73,7 +90,7 @@ def _resolved(document: Document, problems: list[Problem], *, sweep: bool = True
         raise UserError(*sorted(problems, key=_order))
     if "loss" not in spec.model_fields_set and spec.data.source.goal == "regression":
         spec = spec.model_copy(update={"loss": Mse()})
-    found = list(faults(spec, document)) or (_swept(spec, document) if sweep else [])
+    found = list(faults(spec, document)) or (_swept(spec, document, resolver) if sweep else [])
     if found:
         raise UserError(*sorted(found, key=_order))
     spec._document, spec._warnings = document, tuple(sorted(oddities(spec, document), key=_order))  # noqa: SLF001 - its maker
@@ -94,14 +111,14 @@ def _astray(document: Document) -> list[Problem]:
     return problems
 
 
-def _swept(spec: Spec, document: Document) -> list[Problem]:
+def _swept(spec: Spec, document: Document, known: Resolver) -> list[Problem]:
     """Return what is wrong with the ends, or the values, of each range of the sweep."""
     problems = []
     for path, given in spec.sweep.parameters.items():
         for value in given.values if given.values is not None else (given.low, given.high):
             trial = document.copy()
             assign(trial, Spec, path, value, "", rounding=True)
-            resolver = Resolver(trial)
+            resolver = Resolver(trial, known)
             made = resolver.block(Spec, trial.data, ())
             wrong = resolver.problems if made is None else list(faults(made, trial))
             if wrong:

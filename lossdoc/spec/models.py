@@ -40,7 +40,7 @@ def _names(value: Any) -> tuple[str, ...]:
 Keys = Annotated[
     tuple[str, ...],
     PlainValidator(_names),
-    Meant("a key, or a list of keys"),
+    Meant("a key (or a list of keys)"),
     Field(json_schema_extra={"type": ["string", "array"]}),
 ]
 
@@ -48,12 +48,7 @@ Keys = Annotated[
 class BatchKeys(Block):
     """Which keys of a batch that is a mapping are inputs and targets; several inputs are given to the model by name."""
 
-    x: Annotated[
-        tuple[str, ...],
-        PlainValidator(_names),
-        Meant("a key, or a list of keys"),
-        Field(json_schema_extra={"type": ["string", "array"]}),
-    ] = ()
+    x: Keys = ()
     y: Text | None = None
 
 
@@ -82,11 +77,18 @@ class ModelBlock(Block):
 
 
 class Train(Block):
-    """How long a full run lasts, and the largest norm that a gradient may have."""
+    """How long a full run lasts, the largest norm that a gradient may have, and where and how exactly it is computed.
+
+    `device: auto` is a GPU (cuda, mps) where there is one, else the CPU. `precision: float64` makes weights and data so;
+    `bfloat16` and `float16` keep the weights in float32 and run the model's forward in autocast, `float16` with the loss
+    scaled up against gradients too small for it.
+    """
 
     epochs: Count = 10
     max_steps: Count | None = None
     gradient_clip: Positive | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
 
 
 class Overfit(Block):
@@ -116,13 +118,18 @@ class Range(Block):
 
 
 class Sweep(Block):
-    """Which values are tried for how long: by default the learning rate and L2, over few epochs."""
+    """Which values are tried for how long: by default the learning rate and L2, over few epochs.
 
-    search: Literal["grid", "random"] = "random"
+    `halving` ends early what does badly, `refine` adds half as many points around the best.
+    """
+
+    search: Literal["grid", "random", "qmc", "tpe", "range-test"] = "random"
     points: Count = 16
     epochs: Count = 3
     steps: Count | None = None
     seeds: Count = 1
+    halving: bool = False
+    refine: bool = False
     parameters: dict[str, Range] = Field(default_factory=dict)
 
 

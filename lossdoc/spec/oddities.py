@@ -10,6 +10,7 @@ from lossdoc.parts.losses import BuiltinLoss
 from lossdoc.spec.document import Document, Path
 from lossdoc.spec.models import Spec
 
+TUNED = frozenset({"rate", "dropout", "init", "eps", "momentum", "slope"})  # what there is to tune within a model
 BEFORE_LOGITS = ("softmax", "log_softmax", "sigmoid")
 
 
@@ -32,6 +33,11 @@ def _odd(spec: Spec) -> Iterator[tuple[Path, str, str]]:
         yield ("data", "batch_size"), message, "unused"
     if spec.overfit.batch_size > spec.overfit.samples:
         yield ("overfit", "batch_size"), f"a batch holds more than the {spec.overfit.samples} samples there are", "unused"
+    for path in spec.sweep.parameters:
+        parts = path.split(".")
+        if parts[0] == "model" and not TUNED.intersection(parts):
+            message = "this is the architecture; a sweep tunes everything else, since few epochs favor small networks"
+            yield ("sweep", "parameters", path), message, "architecture"
 
 
 def _last_layer(layers: tuple[Layer, ...], loss: object) -> Iterator[tuple[Path, str, str]]:

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from lossdoc.errors import UserError
+from lossdoc.parts.optimizers import OptimizerWord
 from lossdoc.spec.document import Document, Path, parse_value
 from lossdoc.spec.plain import plain
 from lossdoc.spec.resolve import keys_of, unknown, whole
 from lossdoc.spec.tables import TABLES, nested
 from lossdoc.word import Block, Word
 
+HYPER = ("lr", "weight_decay")
 Parts = tuple[str, ...]  # of a path, as written
 
 
@@ -93,8 +95,9 @@ def _in_word(kind: type[Word], data: Any, parts: Parts, value: Any) -> tuple[Any
     if not parts:
         return value, ()
     words = TABLES[kind]
-    if isinstance(data, dict) and "call" in data and "call" in words:
-        return _in_block(words["call"], data, parts, value)
+    if isinstance(data, dict) and "call" in data:
+        in_args = kind is OptimizerWord and parts[0] in HYPER  # optimizer.lr is the rate of anybody's optimizer
+        return _in_block(words["call"], data, ("args", *parts) if in_args else parts, value)
     name, arguments = _word_in(data)
     head, rest = parts[0], parts[1:]
     fields = keys_of(words[name]) if name in words else {}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from lossdoc.errors import Problem, did_you_mean
-from lossdoc.spec.document import Document, Path, told
+from lossdoc.spec.document import Document, Path, scalar, told
 from lossdoc.spec.tables import ALIASES, TABLES, nested
 from lossdoc.word import Block, Meant, Word
 
 B = TypeVar("B", bound=Block)
+MANY = 16  # words or keys: a longer list hides what was probably meant
+HABITS = {  # of other languages
+    "<<": "; this language merges no mappings: write the keys out",
+    "activation": "; an activation is a layer of its own: put it behind this one",
+}
 TYPE_KEYS = ("type", "name", "class", "_target_", "class_name", "class_path")  # how other tools name the word of a block
 
 
@@ -37,8 +43,10 @@ def unknown(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean ...? there are: ...`."""
     known = list(known)
     if not known:
-        return "; it has none"
+        return "; there are none"
     near = suggestion(word, known)
+    if near and len(known) > MANY:
+        return f"; did you mean {near!r}?"
     return f"{f'; did you mean {near!r}?' if near else ';'} there are: {', '.join(known)}"
 
 
@@ -58,21 +66,34 @@ def _below(word: str, cls: type[Block]) -> tuple[str, str] | None:
 
 
 class Resolver:
-    """Makes blocks of a document's data and collects what is wrong with them in `problems`."""
+    """Makes blocks of a document's data and collects what is wrong with them in `problems`.
 
-    def __init__(self, document: Document) -> None:
+    With `known`, another resolver, mappings that it found right are not looked at again: a sweep changes a value of a file
+    at a time, and the rest of the data are the very same objects.
+    """
+
+    def __init__(self, document: Document, known: Resolver | None = None) -> None:
         self.document = document
         self.problems: list[Problem] = []
+        self.first = known is None
+        self.right: dict[tuple[type[Block], int], Block] = {} if known is None else known.right
 
     def block(self, cls: type[B], data: Any, path: Path) -> B | None:
         """Return the block that `data` describes, or None where something is wrong with it."""
+        known = self.right.get((cls, id(data))) if isinstance(data, dict) else None
+        made = self._block(cls, data, path) if known is None else known
+        if made is not None and self.first and isinstance(data, dict):  # others' data are gone before their ids are
+            self.right[cls, id(data)] = made
+        return made  # type: ignore[return-value]  # what is kept for a class is of that class
+
+    def _block(self, cls: type[B], data: Any, path: Path) -> B | None:
         written = data
         try:
             data = cls.expand(data)
         except ValueError as bad:
             self.fault(path, str(bad), "value")
             return None
-        if cls.shorthand is not None and data is not written:
+        if cls.shorthand is not None and data is not written and isinstance(written, list | dict):
             self.document.move(path, cls.shorthand)
         data = {} if data is None and issubclass(cls, Word) else data
         if not isinstance(data, dict):
@@ -98,7 +119,7 @@ class Resolver:
         if not isinstance(data, dict):
             self.fault(path, f"got {told(data)}; {kind.kind} is meant, as a word or as 'word: {{...}}'", "type")
             return None
-        if "call" in data and "call" in words:
+        if "call" in data:
             return self.block(words["call"], data, path)
         if len(data) == 1:
             ((name, arguments),) = data.items()
@@ -112,10 +133,7 @@ class Resolver:
 
     def _named(self, kind: type[Word], name: str, arguments: Any, at: Path, path: Path) -> Word | None:
         words = TABLES[kind]
-        if name == "call":
-            self.fault(at, f"own code cannot stand here; there are: {', '.join(words)}", "unknown-word")
-            return None
-        if name not in words and ":" in name and "call" in words:
+        if name not in words and ":" in name:
             self.fault(at, f"got {name!r}; own code is written 'call: {name}'", "unknown-word")
             return None
         if name not in words:
@@ -129,7 +147,7 @@ class Resolver:
         meant = set()
         for key in (each for each in data if each not in known):
             below = None if suggestion(key, known, near=False) else _below(key, cls)
-            said = below[1] if below else unknown(key, known)
+            said = below[1] if below else HABITS.get(key) or unknown(key, known)
             self.fault((*path, key), f"there is no key {key!r} here{said}", "unknown-key", key=True)
             meant |= {key, below[0] if below else suggestion(key, known) or key}
         return meant
@@ -171,7 +189,24 @@ class Resolver:
             if error["type"] == "missing":
                 self.fault(path, f"the key {key!r} is missing: {meaning(infos[key])}", "missing-key", key=True)
             else:
-                self.fault(at, f"got {told(error['input'])}; {meaning(infos[key], error['input'])} is meant", "value")
+                self.fault(at, f"got {told(error['input'])}; {_wanted(infos[key], error)}", "value")
+
+
+def _wanted(info: FieldInfo, error: Any) -> str:
+    """Say what would have been right in the place of a value, or of an item of a list, and what mends it."""
+    got, in_list = error["input"], len(error["loc"]) > 1
+    inner = next((each for each in _parts(info.annotation) if _is_tuple(each)), None) if in_list else None
+    meant = meaning(info, got) if inner is None else _meant(get_args(inner)[0]) or meaning(info, got)
+    if isinstance(got, str) and not isinstance(scalar(got), str) and meant.startswith(("a number", "a whole number")):
+        return f"{meant} is meant, without quotes"
+    dotted = isinstance(got, str) and meant.startswith("pkg.module:") and re.fullmatch(r"(\w+\.)+\w+", got)
+    return f"{meant} is meant" + (f", as in '{':'.join(got.rsplit('.', 1))}'" if dotted else "")
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for each in get_args(annotation):
+        yield from _parts(each)
 
 
 def meaning(info: FieldInfo, got: Any = None) -> str:

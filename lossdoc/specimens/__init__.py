@@ -16,6 +16,7 @@ from lossdoc.specimens.data import (
     partly_leaked,
     sorted_by_class,
     with_nan,
+    words,
     yes_no,
 )
 from lossdoc.specimens.mistakes import (
@@ -139,5 +140,6 @@ __all__ = [
     "with_recipe",
     "with_step",
     "with_targets",
+    "words",
     "yes_no",
 ]

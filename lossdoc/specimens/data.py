@@ -57,6 +57,19 @@ def fed(source: Source, *, shuffle: bool = True, batch: int = BATCH) -> Callable
     return batches
 
 
+def words(length: int, *, alike: bool = False) -> Source:
+    """Return the source of windows of `length` letters, drawn one by one, or `alike`: each window repeats one letter."""
+
+    def source(split: Split) -> tuple[Tensor, Tensor]:
+        import torch
+
+        generator = torch.Generator().manual_seed(1 if split == "train" else 2)
+        drawn = torch.randint(0, 8, (64, 1 if alike else length), generator=generator).expand(64, length)
+        return drawn, drawn.roll(-1, 1)
+
+    return source
+
+
 def sorted_by_class(split: Split) -> tuple[Tensor, Tensor]:
     """Return the blobs one class after another."""
     inputs, labels = blobs(split)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,31 +23,34 @@ class Updates:
     """
 
     def __init__(self, recipes: Sequence[Recipe], names: Sequence[str], tensors: Sequence[Tensor]) -> None:
-        self.optimizer = recipes[0].optimizer
-        self.taken = 0
-        self.clips = None if recipes[0].clip is None else torch.tensor([float(recipe.clip or 0) for recipe in recipes])
+        limits = [math.inf if recipe.clip is None else recipe.clip for recipe in recipes]
+        self.clips = torch.tensor(limits, dtype=torch.float64) if min(limits) < math.inf else None
         by_name = [[recipe.hyper_of(name) for recipe in recipes] for name in names]
         self.hypers = [_joined(hypers, tensor) for hypers, tensor in zip(by_name, tensors, strict=True)]
-        make = _kernel(self.optimizer, self.hypers)
-        self.kernels = [make(tensor) for tensor in tensors]
+        self.kernel = _kernel(recipes[0].optimizer, self.hypers, tensors)
+        self.taken = 0
+        self.factors: Tensor | None = None  # those of the last step
+        self.slowed: list[Hypers] = []  # the hyperparameters with these factors
 
     @torch.no_grad()
     def step(self, tensors: Sequence[Tensor], gradients: Sequence[Tensor], factors: Tensor) -> None:
         """Change the tensors in place; the gradients may be overwritten. `factors` (K,) multiply the learning rates."""
         if self.clips is not None:
             self._clip(gradients)
-        same = bool((factors == factors[0]).all())
-        for tensor, gradient, hyper, kernel in zip(tensors, gradients, self.hypers, self.kernels, strict=True):
-            factor = float(factors[0]) if same else _column(factors, tensor)
-            kernel(tensor, gradient, {**hyper, "lr": hyper["lr"] * factor}, self.taken)
+        if self.factors is None or not torch.equal(self.factors, factors):
+            self.factors = factors.clone()
+            same = bool((factors == factors[0]).all())
+            each = [float(factors[0]) if same else _column(factors, tensor) for tensor in tensors]
+            self.slowed = [{**hyper, "lr": hyper["lr"] * factor} for hyper, factor in zip(self.hypers, each, strict=True)]
+        self.kernel(list(tensors), list(gradients), self.slowed, self.taken)
         self.taken += 1
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with the points at these places."""
         for hyper in self.hypers:
             hyper.update({name: value[list(places)] for name, value in hyper.items() if isinstance(value, Tensor)})
-        for kernel in self.kernels:
-            kernel.keep(list(places))
+        self.kernel.keep(list(places))
+        self.factors = None
         self.clips = None if self.clips is None else self.clips[list(places)]
 
     def _clip(self, gradients: Sequence[Tensor]) -> None:
@@ -59,87 +63,100 @@ class Updates:
 
 
 class Kernel:
-    """The update of one stacked tensor, with the slots that it keeps."""
+    """The update of stacked tensors by the word's own formula, which knows no difference between one point and many."""
 
-    def __init__(self, optimizer: Optimizer, tensor: Tensor) -> None:
+    def __init__(self, optimizer: Optimizer, tensors: Sequence[Tensor]) -> None:
         self.optimizer = optimizer
-        self.slots: Slots = optimizer.slots(tensor)
+        self.slots: list[Slots] = [optimizer.slots(tensor) for tensor in tensors]
 
-    def __call__(self, tensor: Tensor, gradient: Tensor, hyper: Mapping[str, float | Tensor], taken: int) -> None:
-        """Update by the word's own formula, which knows no difference between one point and many."""
-        changed, self.slots = self.optimizer.update(tensor, gradient, self.slots, hyper, taken)
-        tensor.copy_(changed)
+    def __call__(self, tensors: list[Tensor], gradients: list[Tensor], hypers: Sequence[Hypers], taken: int) -> None:
+        """Change the tensors in place."""
+        for place, (tensor, gradient, hyper) in enumerate(zip(tensors, gradients, hypers, strict=True)):
+            changed, self.slots[place] = self.optimizer.update(tensor, gradient, self.slots[place], hyper, taken)
+            tensor.copy_(changed)
 
     def keep(self, places: list[int]) -> None:
         """Keep the slots of the points at these places."""
-        self.slots = {name: slot[places] for name, slot in self.slots.items()}
+        self.slots = [{name: slot[places] for name, slot in slots.items()} for slots in self.slots]
 
 
 class SgdKernel(Kernel):
     """Gradient descent with and without momentum, in place."""
 
-    def __call__(self, tensor: Tensor, gradient: Tensor, hyper: Mapping[str, float | Tensor], taken: int) -> None:  # noqa: ARG002 - see Kernel
+    def __call__(self, tensors: list[Tensor], gradients: list[Tensor], hypers: Sequence[Hypers], taken: int) -> None:  # noqa: ARG002 - see Kernel
         """Update as torch.optim.SGD does."""
-        _decay(tensor, gradient, hyper["weight_decay"])
-        move = gradient
-        if "velocity" in self.slots and _any(hyper["momentum"]):
-            velocity = self.slots["velocity"].mul_(hyper["momentum"]).add_(gradient)
-            ahead = type(self.optimizer) is Nesterov
-            move = gradient.add_(velocity * hyper["momentum"]) if ahead else velocity
-        _subtract(tensor, move, hyper["lr"])
+        for tensor, gradient, hyper, slots in zip(tensors, gradients, hypers, self.slots, strict=True):
+            _decay(tensor, gradient, hyper["weight_decay"])
+            move = gradient
+            if "velocity" in slots and _any(hyper["momentum"]):
+                velocity = slots["velocity"].mul_(hyper["momentum"]).add_(gradient)
+                ahead = type(self.optimizer) is Nesterov
+                move = gradient.add_(velocity * hyper["momentum"]) if ahead else velocity
+            _add(tensor, move, hyper["lr"], -1)
 
 
 class AdamKernel(Kernel):
-    """Adam by torch's fused kernel, in one pass: at rate 1 into a tensor of zeros, which each point then scales."""
+    """Adam by torch's fused kernel, in one pass: at rate 1 into tensors of zeros, which each point then scales."""
 
-    def __init__(self, optimizer: Optimizer, tensor: Tensor, alike: Mapping[str, float]) -> None:
-        super().__init__(optimizer, tensor)
+    def __init__(self, optimizer: Optimizer, tensors: Sequence[Tensor], alike: Mapping[str, float]) -> None:
+        super().__init__(optimizer, tensors)
         self.alike = alike
-        self.move = torch.zeros_like(tensor)
         self.steps = torch.zeros((), dtype=torch.float32)
+        self.moves: list[Tensor] = []
+        self._begin()
 
-    def __call__(self, tensor: Tensor, gradient: Tensor, hyper: Mapping[str, float | Tensor], taken: int) -> None:  # noqa: ARG002 - see Kernel
+    def __call__(self, tensors: list[Tensor], gradients: list[Tensor], hypers: Sequence[Hypers], taken: int) -> None:  # noqa: ARG002 - see Kernel
         """Update as torch.optim.Adam, or AdamW, does."""
-        rate, decay = hyper["lr"], hyper["weight_decay"]
-        if type(self.optimizer) is AdamW:
-            if _any(decay):
-                tensor.mul_(1 - rate * decay)
-        else:
-            _decay(tensor, gradient, decay)
+        self._decayed(tensors, gradients, hypers)
         self.steps += 1
         torch._fused_adam_(  # what torch.optim.Adam(fused=True) calls, without its lists made anew at each step
-            [self.move],
-            [gradient],
-            [self.slots["mean"]],
-            [self.slots["squares"]],
+            self.moves,
+            [gradient.contiguous() for gradient in gradients],  # it walks through memory, whatever the strides say
+            self.means,
+            self.squares,
             [],
-            [self.steps],
+            [self.steps] * len(tensors),
             lr=1.0,
             beta1=self.alike["beta1"],
             beta2=self.alike["beta2"],
-            weight_decay=0.0,
             eps=self.alike["eps"],
+            weight_decay=0.0,
             amsgrad=False,
             maximize=False,
         )
-        _subtract(tensor, self.move, -rate)
-        self.move.zero_()
+        for tensor, move, hyper in zip(tensors, self.moves, hypers, strict=True):
+            _add(tensor, move, hyper["lr"])
+        torch._foreach_zero_(self.moves)
 
     def keep(self, places: list[int]) -> None:
         """Keep the slots of the points at these places."""
         super().keep(places)
-        self.move = torch.zeros_like(self.slots["mean"])
+        self._begin()
+
+    def _begin(self) -> None:
+        self.means, self.squares = ([slots[name] for slots in self.slots] for name in ("mean", "squares"))
+        self.moves = [torch.zeros_like(mean) for mean in self.means]
+
+    def _decayed(self, tensors: list[Tensor], gradients: list[Tensor], hypers: Sequence[Hypers]) -> None:
+        """Decay the weights: AdamW shrinks them, Adam adds to their gradients."""
+        for tensor, gradient, hyper in zip(tensors, gradients, hypers, strict=True):
+            rate, decay = hyper["lr"], hyper["weight_decay"]
+            if type(self.optimizer) is not AdamW:
+                _decay(tensor, gradient, decay)
+            elif _any(decay):
+                tensor.mul_(1 - rate * decay)
 
 
-def _kernel(optimizer: Optimizer, hypers: Sequence[Hypers]) -> Callable[[Tensor], Kernel]:
-    """Return what makes the kernels: a fast one where there is one for this optimizer and these hyperparameters."""
+def _kernel(optimizer: Optimizer, hypers: Sequence[Hypers], tensors: Sequence[Tensor]) -> Kernel:
+    """Return the kernel of an optimizer: a fast one where there is one for it and these hyperparameters."""
     kind = type(optimizer)
     if kind in (Sgd, Momentum, Nesterov, Gd):
-        return lambda tensor: SgdKernel(optimizer, tensor)
+        return SgdKernel(optimizer, tensors)
     fused = {name: value for name, value in hypers[0].items() if isinstance(value, float)}
-    if kind in (Adam, AdamW) and all(_same(hyper[name], fused.get(name)) for hyper in hypers for name in SHARED):
-        return lambda tensor: AdamKernel(optimizer, tensor, fused) if tensor.is_contiguous() else Kernel(optimizer, tensor)
-    return lambda tensor: Kernel(optimizer, tensor)
+    alike = all(_same(hyper[name], fused.get(name)) for hyper in hypers for name in SHARED if name in hyper)
+    if kind in (Adam, AdamW) and alike and all(tensor.is_contiguous() for tensor in tensors):
+        return AdamKernel(optimizer, tensors, fused)
+    return Kernel(optimizer, tensors)
 
 
 def _joined(hypers: Sequence[Mapping[str, float]], like: Tensor) -> Hypers:
@@ -154,7 +171,7 @@ def _joined(hypers: Sequence[Mapping[str, float]], like: Tensor) -> Hypers:
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
     """Return K values in a shape that multiplies (K, ...)."""
-    return values.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
+    return values.to(like).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def _any(value: float | Tensor) -> bool:
@@ -169,12 +186,12 @@ def _decay(tensor: Tensor, gradient: Tensor, decay: float | Tensor) -> None:
         gradient.add_(tensor, alpha=decay)
 
 
-def _subtract(tensor: Tensor, move: Tensor, rate: float | Tensor) -> None:
-    """Subtract rate times the move."""
+def _add(tensor: Tensor, move: Tensor, rate: float | Tensor, sign: int = 1) -> None:
+    """Add rate times the move, or subtract it."""
     if isinstance(rate, Tensor):
-        tensor.addcmul_(move, rate, value=-1)
+        tensor.addcmul_(move, rate, value=sign)
     else:
-        tensor.sub_(move, alpha=rate)
+        tensor.add_(move, alpha=sign * rate)
 
 
 def _same(value: float | Tensor, other: float | None) -> bool:

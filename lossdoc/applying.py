@@ -1,0 +1,83 @@
+"""The recommendation of a sweep as a change of the file: shown as a diff, written into a copy on demand."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from lossdoc.errors import UserError
+from lossdoc.ranking import flat_rates, no_worse
+from lossdoc.spec import Spec
+from lossdoc.spec.edits import edited, written
+from lossdoc.subject import Trials
+
+
+def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what to change, why so little or nothing, and which rates are as good."""
+    if values:
+        yield ("recommended: " + ", ".join(f"{path} {written(value)}" for path, value in values.items()))
+        yield diff(spec, values)
+    elif no_worse(trials):
+        yield "recommended: nothing to change; the configured values are no worse than the best" + (
+            "" if _seeds(trials) > 1 else " (99 % of what it learned, or more)"
+        )
+    flat = flat_rates(trials)
+    if flat is not None:
+        low, high = (f"{rate:.2g}" for rate in flat)
+        if _seeds(trials) > 1:
+            yield f"learning rates from {low} to {high} are within noise of the best ({_seeds(trials)} seeds)"
+        else:
+            yield f"learning rates from {low} to {high} learn 99 % of what the best does, or more; --seeds 3 tells noise"
+
+
+def _seeds(trials: Trials) -> int:
+    return len({trial.point.seed for trial in trials.trials})
+
+
+def diff(spec: Spec, values: Mapping[str, Any]) -> str:
+    """Return what the values change in the file, as a unified diff; where the text does not allow it, as options."""
+    before = text_of(spec)
+    try:
+        after = edited(before, values, spec.file)
+    except UserError:
+        return " ".join(f"--set '{path}={written(value)}'" for path, value in values.items())
+    name = Path(spec.file).name
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, f"{name} (recommended)", lineterm="", n=1)
+    return "\n".join(lines)
+
+
+def text_of(spec: Spec) -> str:
+    """Return the text that the description was read from."""
+    return "\n".join(spec.document.lines) + "\n"
+
+
+def writable(path: Path, spec: Spec, *, force: bool) -> None:
+    """Find out before the work, not after it, that the copy cannot be written.
+
+    Raises:
+        UserError: when it cannot, or would overwrite something.
+    """
+    if path.exists() and Path(spec.file).exists() and path.samefile(spec.file):
+        raise UserError.of(
+            "--write writes a copy, never over the file itself; give it another name", kind="output", file=path
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise UserError.of(f"--write: {what}", kind="output", file=path)
+    if path.exists() and not force:
+        raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
+
+
+def write(path: Path, spec: Spec, values: Mapping[str, Any]) -> None:
+    """Write a copy of the file with other values at some paths; comments and layout stay.
+
+    Raises:
+        UserError: when the text does not allow it, or the copy cannot be written.
+    """
+    text = edited(text_of(spec), values, spec.file)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as bad:
+        raise UserError.of(f"cannot be written: {bad.strerror}", kind="output", file=path) from None

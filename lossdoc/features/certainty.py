@@ -1,0 +1,38 @@
+"""How sure a verdict is: margins over thresholds turned into probabilities, in one place for all patterns."""
+
+from __future__ import annotations
+
+import math
+
+MOST = 0.98  # as a pattern with fifty cases and no error among them allows: (50 + 1) / (50 + 2)
+USUAL = (0.4, 1.7)
+FITTED: dict[str, tuple[float, float]] = {
+    "double-softmax": (1.24, 0.79),
+    "double-softmax, guessed": (1.52, 0.93),
+    "healthy": (1.11, 0.67),
+    "lr-too-high": (0.99, 1.09),
+    "noisy-validation": (-0.26, 2.29),
+    "not-learning": (1.64, 0.13),
+    "overfitting": (0.48, 2.39),
+    "periodic": (2.62, 1.18),
+    "rising": (3.97, 1.26),
+    "slow-learning": (1.62, 1.23),
+    "slow-start": (0.14, 1.13),
+    "spikes": (0.69, 1.06),
+    "underfitting": (0.54, 0.69),
+}
+"""By pattern the logit of the probability at its threshold, and what it gains where a margin grows e-fold.
+
+Fitted by logistic regression to verdicts on runs whose conditions are known, by `benchmarks/calibration.py`, which also
+judges the fit on tasks it has not seen.
+"""
+
+
+def certainty(name: str, *margins: float) -> float:
+    """Return the probability that a verdict is right, of its margins: each a measured value over its threshold, 1 or more.
+
+    The least of them counts. A verdict that was never calibrated is as sure as the usual one.
+    """
+    level, slope = FITTED.get(name, USUAL)
+    margin = min(max(1.0, min(margins)), 100.0)
+    return min(MOST, 1 / (1 + math.exp(-level - slope * math.log(margin))))

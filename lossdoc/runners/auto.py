@@ -1,0 +1,104 @@
+"""The runner that suits the points: a few steps each way are timed, and the fastest way is taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from lossdoc import loop, train
+from lossdoc.runner import Runner, Work, runners
+from lossdoc.stack import UnstackableError
+from lossdoc.stacking.choice import stack_of
+from lossdoc.stacking.feed import Feed
+from lossdoc.subject import Point, Subject, Trial
+from lossdoc.threads import cores, threads
+
+TRIED = 8  # points in the stack that is timed: more would cost more than the choice is worth
+STEPS = 3  # steps that are timed, behind a first one that finds its memory; the fastest counts
+STARTING = 4.0  # seconds until a worker process has loaded torch and the data
+CLEARLY = 0.9  # the share of the other way's time below which a way that costs more to set up is taken
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds a step of one point: alone with one thread, alone with all, and in a stack (None: it cannot be stacked)."""
+
+    one_thread: float
+    all_threads: float
+    stacked: float | None
+    why: str = ""
+
+
+def run(work: Work) -> Iterator[Trial]:
+    """Train the points of each architecture in the way that was the fastest for it."""
+    from lossdoc.runners import vmapped
+
+    for points in vmapped.alike(work.points):
+        name, count, why = chosen(work, points)
+        work.say(f"{len(points)} points by the runner {name}: {why}")
+        with threads(count):
+            yield from runners.get(name).run(replace(work, points=points))
+
+
+def chosen(work: Work, points: Sequence[Point]) -> tuple[str, int, str]:
+    """Return the name of the runner for points of one architecture, the number of threads for it, and why."""
+    if len(points) == 1:
+        return "serial", cores(), "there is but one"
+    times = timed([work.make(point) for point in points[:TRIED]], [point.seed for point in points[:TRIED]])
+    alone = min(times.one_thread, times.all_threads)
+    count = 1 if times.one_thread <= times.all_threads else cores()
+    if times.stacked is not None and times.stacked < CLEARLY * alone:
+        return "vmapped", cores(), f"a step of a point takes {_told(times.stacked)} in a stack, {_told(alone)} alone"
+    why = times.why or f"a step of a point takes {_told(alone)} alone, {_told(times.stacked or 0)} in a stack"
+    jobs = min(work.jobs or cores(), len(points))
+    subject = work.make(points[0])
+    steps = len(points) * loop.planned_steps(subject, work.budget.steps, work.budget.epochs)
+    if jobs > 1 and STARTING + steps * times.one_thread / jobs < CLEARLY * steps * alone:
+        return "processes", cores(), f"{why}; {jobs} at a time are faster"
+    return "serial", count, why
+
+
+def timed(subjects: Sequence[Subject], seeds: Sequence[int]) -> Times:
+    """Take a few steps of the first subject alone and of all in a stack, and time them; nothing of it is kept."""
+    with threads(1):
+        one = _alone(subjects[0], seeds[0])
+    many = cores()
+    with threads(many):
+        every = _alone(subjects[0], seeds[0]) if many > 1 else one
+        try:
+            return Times(one, every, _stacked(subjects, seeds) / len(subjects))
+        except UnstackableError as why:
+            return Times(one, every, None, str(why))
+
+
+def _alone(subject: Subject, seed: int) -> float:
+    training = train.begin(subject, seed)
+    times = []
+    for step, (epoch, batch, _) in enumerate(islice(loop.epochs_of(subject, seed), STEPS + 1)):
+        began = time.perf_counter()
+        with train.seeded(seed, step):
+            training.step(batch, subject.recipe.schedule(step, 0), epoch)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def _stacked(subjects: Sequence[Subject], seeds: Sequence[int]) -> float:
+    import torch
+
+    batches = [batch for _, batch, _ in islice(Feed(subjects, seeds), STEPS + 1)]
+    stack = stack_of(subjects, seeds, batches[0])
+    times = []
+    for step, batch in enumerate(batches):
+        began = time.perf_counter()
+        stack.step(batch, torch.ones(len(seeds), dtype=torch.float64), [train.mixed(seed, step) for seed in seeds])
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
+
+
+def _told(seconds: float) -> str:
+    return f"{seconds * 1e3:.2g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2g} µs"
+
+
+AUTO = Runner(run)

@@ -1,0 +1,220 @@
+"""Points of one architecture trained as one, chunk by chunk; what cannot be stacked is trained one after another."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lossdoc import loop, train
+from lossdoc.runner import Runner, Work
+from lossdoc.runners import serial
+from lossdoc.stack import Joined, Measured, Stack, UnstackableError
+from lossdoc.stacking.choice import stack_of
+from lossdoc.stacking.feed import Feed, whole
+from lossdoc.stacking.memory import SHARE, bytes_of_point, free_memory
+from lossdoc.subject import Point, Subject, Trial
+from lossdoc.train import Losses, mixed
+
+VECTORS = re.compile(  # values that may differ between the points of a stack: they change numbers, not the computation
+    r"optimizer\.(lr|momentum|weight_decay|beta1|beta2|alpha|eps)|regularization\.(l1|l2)|schedule\b.*|(model\.)?init\b.*"
+    r"|model\.layers\.\d+\.(dropout(\.rate)?|\w+\.init\b.*)"
+)
+CHUNK = 64  # points: more gain little, and beyond the caches they lose again
+SHOWN = 0.25  # seconds between two looks at the points in training
+WORTH = 0.1  # the share of points that must have ended before the others go on without them
+
+Rows = NDArray[np.float64]
+
+
+def run(work: Work) -> Iterator[Trial]:
+    """Train the points in stacks of one architecture each and yield each trial as it ends."""
+    for points in alike(work.points):
+        size = chunk_size(work, points)
+        for first in range(0, len(points), size):
+            yield from run_chunk(work, points[first : first + size])
+
+
+def chunk_size(work: Work, points: Sequence[Point]) -> int:
+    """Return how many of these points one stack may hold."""
+    subject, seed = work.make(points[0]), points[0].seed
+    _, batch, _ = next(loop.epochs_of(subject, seed))
+    with train.seeded(seed):
+        fit = free_memory() // SHARE // max(1, bytes_of_point(subject, seed, batch))
+    return max(1, min(CHUNK, fit, len(points)))
+
+
+def run_chunk(work: Work, points: Sequence[Point]) -> Iterator[Trial]:
+    """Train points of one architecture as one, or one after another where that cannot be."""
+    try:
+        chunk = Chunk(work, points)
+    except UnstackableError as why:
+        work.say(f"{len(points)} points are trained one after another: {why}")
+        for point in points:
+            yield serial.run_point(work.make(point), point, work.budget, work.watch)
+    else:
+        yield from chunk.run()
+
+
+def alike(points: Sequence[Point]) -> list[list[Point]]:
+    """Return the points grouped by all the values that change the computation itself."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        fixed = sorted((path, repr(value)) for path, value in point.params.items() if not VECTORS.fullmatch(path))
+        groups.setdefault(repr(fixed), []).append(point)
+    return list(groups.values())
+
+
+class Chunk:
+    """Points in training as one. `places` are those that still train, as places in `points`.
+
+    Raises:
+        UnstackableError: when they cannot be trained as one.
+    """
+
+    def __init__(self, work: Work, points: Sequence[Point]) -> None:
+        self.work = work
+        self.points = points
+        self.subjects = [work.make(point) for point in points]
+        self.first = self.subjects[0]
+        seeds = [point.seed for point in points]
+        _, sample, _ = next(iter(Feed(self.subjects, seeds)))
+        planned = loop.planned_steps(self.first, work.budget.steps, work.budget.epochs)
+        self.stack: Stack = stack_of(self.subjects, seeds, sample, planned)
+        self.feed = Feed(self.subjects, seeds)
+        self.schedules = _Schedules(self.subjects, planned)
+        self.places = list(range(len(points)))
+        self.ended: set[int] = set()
+        self.losses: list[Rows] = []  # a row a step, NaN for the points that are gone
+        self.accuracies: list[Rows] = []
+        self.validation: list[tuple[int, Rows, Rows]] = []
+        self.has_validation = "validation" in self.first.sizes
+        self.looked = time.monotonic()
+        self.began = time.monotonic()
+
+    def run(self) -> Iterator[Trial]:
+        """Train until the budget is spent or no point is left, and yield each trial as it ends."""
+        budget = self.work.budget
+        for step, (epoch, batch, last) in enumerate(self.feed):
+            if (budget.steps is not None and step >= budget.steps) or (budget.epochs is not None and epoch >= budget.epochs):
+                break
+            self._step(step, batch)
+            if self.has_validation and last:
+                self._validate()
+            yield from self._end(self._diverged(), diverged=True)
+            yield from self._end(self._watched(epoch, validated=last), diverged=False)
+            if len(self.ended) == len(self.points):
+                return
+            self._compact(step + 1)
+        if self.has_validation and (not self.validation or self.validation[-1][0] != len(self.losses)):
+            self._validate()
+        yield from self._end(self._diverged(), diverged=True)
+        yield from self._end([place for place in self.places if place not in self.ended], diverged=False)
+
+    def _step(self, step: int, batch: Joined) -> None:
+        keys = {seed: mixed(seed, step) for seed in self.feed.streams}
+        measured = self.stack.step(batch, self.schedules.factors(step), [keys[seed] for seed in self.feed.seeds])
+        self.losses.append(self._row(measured.loss))
+        self.accuracies.append(self._row(measured.accuracy))
+
+    def _row(self, values: torch.Tensor) -> Rows:
+        row = np.full(len(self.points), np.nan)
+        row[self.places] = values.detach().double().cpu().numpy()
+        return row
+
+    def _validate(self) -> None:
+        """Measure the validation split, as `train.evaluate` does for one point."""
+        weights, losses, sizes, accuracies = [], [], [], []
+        for batch in whole(self.first, "validation"):
+            measured: Measured = self.stack.evaluate(batch)
+            size = float(len(batch.targets))
+            weights.append(size if self.first.loss.reduction == "mean" else 1.0)
+            sizes.append(size)
+            losses.append(self._row(measured.loss))
+            accuracies.append(self._row(measured.accuracy))
+        loss = np.average(losses, axis=0, weights=weights)
+        self.validation.append((len(self.losses), loss, np.average(accuracies, axis=0, weights=sizes)))
+
+    def _diverged(self) -> list[int]:
+        """Return the places whose last losses are not all finite numbers."""
+        finite = np.isfinite(self.losses[-1])
+        if self.validation and self.validation[-1][0] == len(self.losses):
+            finite &= np.isfinite(self.validation[-1][1])
+        return [] if finite.all() else [place for place in self.places if not finite[place] and place not in self.ended]
+
+    def _watched(self, epoch: int, *, validated: bool) -> list[int]:
+        """Show the points in training to the watch, at each validation and now and then; return those to end."""
+        if not validated and time.monotonic() - self.looked < SHOWN:
+            return []
+        self.looked = time.monotonic()
+        alive = [place for place in self.places if place not in self.ended]
+        seen = [(self.points[place], self._tick(place, epoch)) for place in alive]
+        return [alive[at] for at in self.work.watch(seen)] if seen else []
+
+    def _tick(self, place: int, epoch: int) -> loop.Tick:
+        step = len(self.losses)
+        loss, accuracy = float(self.losses[-1][place]), float(self.accuracies[-1][place])
+        validation = None
+        if self.validation and self.validation[-1][0] == step:
+            _, losses, accuracies = self.validation[-1]
+            validation = Losses(float(losses[place]), float(losses[place]), float(accuracies[place]))
+        return loop.Tick(step, epoch, Losses(loss, loss, accuracy), validation)
+
+    def _end(self, places: Sequence[int], *, diverged: bool) -> Iterator[Trial]:
+        """Yield the trials of the points that end here."""
+        if not places:
+            return
+        steps = len(self.losses)
+        if self.has_validation and not diverged and (not self.validation or self.validation[-1][0] != steps):
+            self._validate()
+        self.ended.update(places)
+        losses, accuracies = np.array(self.losses)[:, places], np.array(self.accuracies)[:, places]
+        for at, place in enumerate(places):
+            measured = [(step, float(loss[place]), float(share[place])) for step, loss, share in self.validation]
+            curve = loop.curve_of(loop.context(self.subjects[place]), losses[:, at], accuracies[:, at], measured)
+            yield serial.trial_of(self.points[place], curve, steps if diverged else None)
+
+    def _compact(self, steps: int) -> None:
+        """Leave the points that have ended behind, where that saves more time than it takes."""
+        gone = sum(place in self.ended for place in self.places)
+        if gone < WORTH * len(self.places):
+            return
+        left = self.schedules.total - steps
+        per_step = (time.monotonic() - self.began) / steps
+        if left > 0 and gone / len(self.places) * per_step * left < self.stack.rebuilding:
+            return
+        kept = [at for at, place in enumerate(self.places) if place not in self.ended]
+        self.stack.keep(kept)
+        self.feed.keep(kept)
+        self.schedules.keep(kept)
+        self.places = [self.places[at] for at in kept]
+
+
+class _Schedules:
+    """The factors on the learning rates of K points; a schedule that several share is asked once a step."""
+
+    def __init__(self, subjects: Sequence[Subject], total: int) -> None:
+        self.total = total
+        self.distinct: list[Any] = []
+        self.which: list[int] = []
+        for subject in subjects:
+            schedule = subject.recipe.schedule
+            if schedule not in self.distinct:
+                self.distinct.append(schedule)
+            self.which.append(self.distinct.index(schedule))
+
+    def keep(self, places: Sequence[int]) -> None:
+        self.which = [self.which[place] for place in places]
+
+    def factors(self, step: int) -> torch.Tensor:
+        """Return the factors (K,) at a step counted from 0."""
+        values = [float(schedule(step, self.total)) for schedule in self.distinct]
+        return torch.tensor([values[which] for which in self.which], dtype=torch.float64)
+
+
+VMAPPED = Runner(run)

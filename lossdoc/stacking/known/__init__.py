@@ -1,0 +1,134 @@
+"""Points whose layers, loss and optimizer are all known, trained by forward and backward written out for many at once.
+
+Activations are (K, ..., B): with the batch last, the first matrix of all points is one product where they share their
+inputs, the windows of a convolution are copied in long runs, and a pool takes the batch as channels. No graph is recorded
+and no memory asked for at each step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lossdoc.calling import model_code
+from lossdoc.errors import UserCodeError, UserError, user_code
+from lossdoc.parts.optimizers import BUILTIN
+from lossdoc.stack import Joined, Measured, Stack, UnstackableError, models_of
+from lossdoc.stacking.known.kinds import layers
+from lossdoc.stacking.known.layer import Mode, must
+from lossdoc.stacking.known.losses import Accuracy, measure
+from lossdoc.stacking.known.penalties import penalties
+from lossdoc.stacking.known.store import Store
+from lossdoc.stacking.updates import Updates
+from lossdoc.subject import Batch, Subject
+
+EVALUATED = 128  # samples that go through a net at a time: convolutions slow down beyond, small matrices below
+NOTHING = nn.Module()  # there is no module to blame: its layers are written out here
+
+
+class KnownStack:
+    """K points in training as one; satisfies `lossdoc.stack.Stack`."""
+
+    rebuilding = 0.0
+
+    def __init__(self, subjects: Sequence[Subject], seeds: Sequence[int]) -> None:
+        recipes = [subject.recipe for subject in subjects]
+        models = models_of(subjects, seeds)
+        self.accuracy = Accuracy(subjects[0].task)
+        self.measure = measure([subject.loss for subject in subjects])
+        self.store = Store(models, lambda name: _likeness(subjects, name))
+        self.net, self.layers = layers(models, self.store)
+        self.penalties = penalties([recipe.penalties for recipe in recipes], self.store)
+        self.updates = Updates(recipes, self.store.names, [block.value for block in self.store.blocks])
+
+    def step(self, batch: Joined, factors: Tensor, keys: Sequence[int]) -> Measured:
+        """Take one step."""
+        with torch.inference_mode():  # a little faster than no_grad
+            measured, slope = self._forward(batch, Mode(training=True, keys=keys))
+            self.net.backward(slope, wanted=False)
+            for penalty in self.penalties:
+                penalty.add(self.store)
+            blocks = self.store.blocks
+            self.updates.step([block.value for block in blocks], [block.gradient for block in blocks], factors)
+        return _shown(measured)
+
+    def evaluate(self, batch: Joined) -> Measured:
+        """Measure a batch in evaluation mode."""
+        with torch.inference_mode():
+            measured, _ = self._forward(batch, Mode(training=False))
+        return _shown(measured)
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Go on with the points at these places only, in this order."""
+        chosen = list(places)
+        self.store.keep(chosen)
+        self.updates.keep(chosen)
+        self.measure.keep(chosen)
+        for penalty in self.penalties:
+            penalty.keep(chosen)
+        for layer in self.layers:
+            layer.keep(chosen)
+
+    def parameters(self, place: int) -> dict[str, Tensor]:
+        """Return copies of the parameters and buffers of one point, by their names in the model."""
+        return self.store.of(place)
+
+    def _forward(self, batch: Joined, mode: Mode) -> tuple[Measured, Tensor]:
+        """Return what is measured, and the gradient of the outputs."""
+        inputs, targets = (_batch_last(part, shared=batch.shared) for part in (batch.inputs, batch.targets))
+        with model_code("the model's forward", NOTHING, Batch(batch.inputs, batch.targets)):
+            outputs = self.net.forward(inputs, mode) if mode.training else self._evaluated(inputs, mode)
+        share = self.accuracy(outputs, targets)
+        with user_code(f"loss {self.measure.loss.word}"):
+            loss, slope = self.measure(outputs, targets)
+        total = loss
+        for penalty in self.penalties:
+            total = total + penalty.values(self.store)
+        return Measured(loss, total, torch.full_like(loss, math.nan) if share is None else share), slope
+
+    def _evaluated(self, inputs: Tensor, mode: Mode) -> Tensor:
+        """Return the outputs for what may be a whole split, some samples at a time: that spares memory and caches."""
+        if inputs.shape[-1] <= EVALUATED or any(layer.mixes for layer in self.layers):
+            return self.net.forward(inputs, mode)
+        return torch.cat([self.net.forward(part, mode).clone() for part in torch.split(inputs, EVALUATED, -1)], -1)
+
+
+def make(subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined, steps: int = 0) -> Stack:  # noqa: ARG001 - see StackMaker
+    """Make the stack of some points; satisfies `lossdoc.stack.StackMaker`.
+
+    Raises:
+        UnstackableError: when a layer, the loss, a penalty or the optimizer is not known here.
+    """
+    for recipe in (subject.recipe for subject in subjects):
+        must(recipe.step is None and not recipe.scaled, "the model is trained by a step of its own, or in float16")
+        must(type(recipe.optimizer) in BUILTIN.values(), f"the optimizer {recipe.optimizer.word} is not lossdoc's")
+        must(type(recipe.optimizer) is type(subjects[0].recipe.optimizer), "the points differ in their optimizer")
+    must(all(isinstance(part, Tensor) for part in (sample.inputs, sample.targets)), "a batch is more than two tensors")
+    stack = KnownStack(subjects, seeds)
+    try:
+        stack.evaluate(sample)
+    except (UserError, UserCodeError) as bad:  # trained alone, a point tells the user what does not fit
+        raise UnstackableError(f"a batch does not go through: {bad}") from bad
+    return stack
+
+
+def _shown(measured: Measured) -> Measured:
+    """Return copies that may be changed outside of inference mode, too."""
+    loss = measured.loss.clone()
+    total = loss if measured.total is measured.loss else measured.total.clone()
+    return Measured(loss, total, measured.accuracy.clone())
+
+
+def _likeness(subjects: Sequence[Subject], name: str) -> Hashable:
+    """Return what the parameters that share their hyperparameters in every point have in common."""
+    return tuple(tuple(sorted(subject.recipe.hyper_of(name).items())) for subject in subjects)
+
+
+def _batch_last(part: Any, *, shared: bool) -> Tensor:
+    """Return (B, ...) as (1, ..., B), or (K, B, ...) as (K, ..., B)."""
+    found: Tensor = part.movedim(0, -1).unsqueeze(0) if shared else part.movedim(1, -1)
+    return found
