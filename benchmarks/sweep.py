@@ -69,7 +69,8 @@ def described(case: Case, name: str, *, own: bool, folder: Path) -> Path:
 
     data = Digits().load(folder)
     inputs = data.inputs.astype(np.float32) / 16
-    shaped = inputs.reshape(-1, 1, 8, 8) if case.images else inputs.reshape(-1, 8, 8) if name == "gru" else inputs
+    flat = (-1, 8, 8) if name == "gru" else (-1, 64)
+    shaped = inputs.reshape(-1, 1, 8, 8) if case.images else inputs.reshape(flat)
     np.savez(folder / "digits.npz", x=shaped, y=data.targets)
     model = f"{{call: sweep_models:{name}}}" if own else f"{{layers: {case.layers}}}"
     (folder / "model.yaml").write_text(

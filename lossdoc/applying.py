@@ -19,6 +19,11 @@ def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]
     if values:
         yield ("recommended: " + ", ".join(f"{path} {written(value)}" for path, value in values.items()))
         yield diff(spec, values)
+        kept = (
+            [] if trials.suggested else [path for path in trials.ranges if path not in values and path in trials.configured]
+        )
+        if kept:
+            yield f"{', '.join(kept)} left as configured: nothing shows that it matters near the best rate"
     elif no_worse(trials):
         yield "recommended: nothing to change; the configured values are no worse than the best" + (
             "" if _seeds(trials) > 1 else " (99 % of what it learned, or more)"

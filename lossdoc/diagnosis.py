@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,8 @@ def diagnose(
             problems += bad.problems
     if not reports:
         raise UserError(*problems)
+    if not problems:
+        return reports
     passed_over = tuple(f"passed over: {problem.place} {problem.message}" for problem in problems)
     return [replace(reports[0], notes=(*reports[0].notes, *passed_over)), *reports[1:]]
 
@@ -109,6 +112,8 @@ def diagnose(
 def chosen(select: Collection[str] = (), ignore: Collection[str] = ()) -> list[Rule[Any]]:
     """Return the patterns with the names in `select` (all, when it is empty) but not in `ignore`."""
     rules = patterns.all()
+    if not select and not ignore:
+        return rules
     for name in comparisons.names():
         if name in select:
             raise UserError.of(f"'{name}' is no pattern: --compare asks it, beside the patterns", kind="unknown-name")
@@ -129,7 +134,7 @@ def _reports(
     curves = [replace(curve, run=run) if run in parts else curve for curve in columns.curves(table, roles, context)]
     notes = (*table.notes, *columns.remarks(table, roles))
     source = None if table.source == reader.STDIN else table.source
-    title = Path(table.source).name
+    title = os.path.basename(table.source)  # noqa: PTH119 - of thousands of logs
     if run is not None:
         names = [*parts, *(curve.run for curve in curves if curve.run is not None and curve.run not in parts)]
         if run not in names:

@@ -43,6 +43,7 @@ class Ledger:
     """
 
     def __init__(self, storage: BaseStorage, study: int, folder: Path, space: Space, *, shared: bool = False) -> None:
+        self.name = str(folder)  # of the study, for people
         self.folder = folder
         self.space = space
         self.shared = shared
@@ -74,7 +75,9 @@ class Ledger:
             raise UserError.of(message, kind="output", file=folder) from bad
         study = folder.name if kept is None else study_name(name, facts)
         kept = storages.in_file(folder / JOURNAL) if kept is None else kept
-        return cls(kept, _study(kept, study, facts), folder, space, shared=storage is not None)
+        ledger = cls(kept, _study(kept, study, facts), folder, space, shared=storage is not None)
+        ledger.name = str(folder) if storage is None else f"study {study} in {storages.hidden(storage)}"
+        return ledger
 
     @classmethod
     def resume(cls, root: Path, name: str, space: Space, facts: Mapping[str, Any], folder: Path = LATEST) -> Ledger:

@@ -128,7 +128,9 @@ class Sweep:
     steps: Annotated[int | None, typer.Option(min=1, help="Steps for each point, in place of epochs.")] = None
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs for each point.")] = None
     seeds: Annotated[int | None, typer.Option(min=1, help="Runs for each point, each with its own seed.")] = None
-    runner: Annotated[str, typer.Option(metavar="NAME", help="What trains the points.")] = "serial"
+    runner: Annotated[
+        str, typer.Option(metavar="NAME", help="What trains the points: auto, serial, vmapped, processes or ray.")
+    ] = "auto"
     jobs: Annotated[int | None, typer.Option(min=1, help="How many worker processes there may be.")] = None
     halving: Annotated[
         bool | None,

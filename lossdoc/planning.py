@@ -32,7 +32,7 @@ class Asked:
     steps: int | None = None
     epochs: int | None = None
     seeds: int | None = None
-    runner: str = "serial"
+    runner: str = "auto"
     jobs: int | None = None
     halving: bool | None = None
     refine: bool | None = None

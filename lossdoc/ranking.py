@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -97,8 +97,9 @@ def flat_rates(trials: Trials) -> tuple[float, float] | None:
 def recommended(trials: Trials) -> dict[str, Any]:
     """Return the values by path that are better than the configured ones; none where those are no worse than the best.
 
-    They are those of the best point. Numbers have two digits: neighbors that differ by less are the same as far as a sweep
-    can tell.
+    They are those of the best point, but a number beside the learning rate keeps its configured value where nothing shows
+    that it matters: what a handful of short trainings makes of chance should not change a file. Numbers have two digits:
+    neighbors that differ by less are the same as far as a sweep can tell.
     """
     if trials.suggested:
         return dict(trials.suggested)
@@ -107,7 +108,23 @@ def recommended(trials: Trials) -> dict[str, Any]:
     if not good or any(all(value == now.get(path) for path, value in one.trial.point.params.items()) for one in good):
         return {}
     best = good[0].trial.point.params
-    return {path: _rounded(value, trials.ranges.get(path)) for path, value in best.items() if value != now.get(path)}
+    changed = {path: value for path, value in best.items() if value != now.get(path) and _matters(trials, path, best)}
+    return {path: _rounded(value, trials.ranges.get(path)) for path, value in changed.items()}
+
+
+def _matters(trials: Trials, path: str, best: Mapping[str, Any]) -> bool:
+    """Tell whether the loss rises or falls along an axis among the points near the best rate, by more than chance.
+
+    Choices have no order that could show it, and without a rate beside it, or a configured value to keep, an axis is what
+    the sweep was made for.
+    """
+    numeric = not math.isnan(trials.ranges.get(path, (math.nan, math.nan))[0])
+    if path == RATE or not numeric or trials.configured.get(path) is None or not isinstance(best.get(RATE), (int, float)):
+        return True
+    params = [(point.trial.point.params, point.loss) for point in finished(trials)]
+    near = [(float(each[path]), loss) for each, loss in params if 1 / NEAR <= each[RATE] / best[RATE] <= NEAR]
+    values, losses = [value for value, _ in near], [loss for _, loss in near]
+    return min(p_rising(values, losses), p_rising(values, [-loss for loss in losses])) <= CHANCE / 2
 
 
 def _rounded(value: Any, ends: tuple[float, float] | None) -> Any:

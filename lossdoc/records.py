@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import csv
 import json
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 from lossdoc.curve import Context, Curve, Floats, Series
 from lossdoc.subject import Point, Trial
 
-HEADER = ["trial", "step", "train_loss", "val_loss"]
+HEADER = "trial,step,train_loss,val_loss\n"
 
 
 def write(path: Path, data: Any) -> None:
@@ -88,11 +87,10 @@ def unpacked(data: Mapping[str, Any]) -> Curve:
 def append_rows(path: Path, trials: Iterable[Trial]) -> None:
     """Add the losses of some trials by step to a table; a cell is blank where nothing was measured."""
     with path.open("a", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
         if not file.tell():
-            rows.writerow(HEADER)
+            file.write(HEADER)
         for trial in trials:
-            rows.writerows(_rows(trial))
+            file.writelines(_rows(trial))
 
 
 def append_lines(path: Path, trials: Iterable[Trial]) -> None:
@@ -102,13 +100,15 @@ def append_lines(path: Path, trials: Iterable[Trial]) -> None:
             lines.write(json.dumps(plain(trial), ensure_ascii=False, allow_nan=False, default=str) + "\n")
 
 
-def _rows(trial: Trial) -> list[list[Any]]:
+def _rows(trial: Trial) -> Iterator[str]:
     name = f"{trial.point.index}/{trial.point.seed}"
-    by_step: dict[float, list[Any]] = {}
-    for column, series in enumerate((trial.curve.train, trial.curve.val or Series.of([]))):
-        for step, value in zip(series.step.tolist(), series.value.tolist(), strict=True):
-            by_step.setdefault(step, ["", ""])[column] = value
-    return [[name, f"{step:g}", *by_step[step]] for step in sorted(by_step)]
+    train, val = ({} if each is None else _by_step(each) for each in (trial.curve.train, trial.curve.val))
+    for step in sorted({**train, **val}):
+        yield f"{name},{step:g},{train.get(step, '')},{val.get(step, '')}\n"
+
+
+def _by_step(series: Series) -> dict[float, float]:
+    return dict(zip(series.step.tolist(), series.value.tolist(), strict=True))
 
 
 def _packed_series(series: Series) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _packed_array(values: Floats) -> str:
     with np.errstate(over="ignore"):
         single = values.astype("<f4")
     kind, numbers = ("f4", single) if np.array_equal(single, values, equal_nan=True) else ("f8", values.astype("<f8"))
-    return f"{kind}:{base64.b64encode(zlib.compress(numbers.tobytes())).decode('ascii')}"
+    return f"{kind}:{base64.b64encode(zlib.compress(numbers.tobytes(), 1)).decode('ascii')}"
 
 
 def _unpacked_array(text: str) -> Floats:

@@ -100,11 +100,14 @@ def sweep(
     ledger = None if root is None else _ledger(plan, root)
     if ledger is not None and plan.preprocessing:
         records.write(ledger.folder / PREPROCESSING, plan.preprocessing)
+    if ledger is not None and (plan.resume is not None or plan.storage is not None):
+        say(f"{ledger.name}: {len(ledger.finished())} trials are finished there")
     tally = _Tally(_counted(plan, asker), watch, say)
     try:
         _search(plan, asker, tally, ledger)
     except KeyboardInterrupt:
-        where = "" if ledger is None else f"; they are in {ledger.folder}"
+        again = "the same command" if plan.storage is not None else "--resume last"
+        where = "" if ledger is None else f"; they are in {ledger.folder}, and {again} goes on with the others"
         raise KeyboardInterrupt(f"{len(tally.trials)} trials are finished{where}") from None
     finally:
         if ledger is not None:

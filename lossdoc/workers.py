@@ -14,8 +14,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
+from multiprocessing.reduction import ForkingPickler
+from typing import TYPE_CHECKING, Any
 
 from lossdoc.errors import UserError, packed, unpacked
 from lossdoc.runner import Budget, Watch, Work, runners
@@ -200,31 +202,61 @@ def _interrupts_blocked() -> Iterator[None]:
 # in the worker ------------------------------------------------------------------------------------------------------------
 
 
+class Orphaned(BaseException):
+    """The process that started this one is gone; no error of the user's own code, and not to be taken for one."""
+
+
+class Line:
+    """The worker's end of the pipe."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def send(self, kind: str, what: Any = None) -> None:
+        """Send a message."""
+        packet = ForkingPickler.dumps((kind, what))  # what cannot be pickled is an error of its own
+        try:
+            self._pipe.send_bytes(packet)
+        except OSError:
+            raise Orphaned from None
+
+    def receive(self) -> Any:
+        """Wait for a message."""
+        try:
+            return self._pipe.recv()
+        except (EOFError, OSError):
+            raise Orphaned from None
+
+    def ask(self, seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
+        """Tell of ticks and return the answer."""
+        self.send("seen", seen)
+        answer: Collection[int] = self.receive()
+        return answer
+
+
 def _work(pipe: Connection) -> None:
     """Train what comes over the pipe until it is closed."""
     os.dup2(2, 1)  # whatever the user's own code prints: on standard output it would stand in the middle of a report
     sys.stdout = sys.stderr
-    with suppress(EOFError, OSError):  # the process that started this one is gone
-        try:
-            order: Order = pipe.recv()
-            _begin(order.threads)
-            make = pickle.loads(order.make)  # noqa: S301 - from the process that started this one
-            pipe.send(("ready", None))
+    with suppress(Orphaned):
+        _obey(Line(pipe))
+
+
+def _obey(line: Line) -> None:
+    try:
+        order: Order = line.receive()
+        from lossdoc.threads import threads  # brings torch
+
+        make = pickle.loads(order.make)  # noqa: S301 - from the process that started this one
+        line.send("ready")
+        with threads(order.threads):
             while True:
-                points = pipe.recv()
-                work = Work(make, points, order.budget, _asking(pipe), say=lambda text: pipe.send(("said", text)))
+                say = partial(line.send, "said")
+                work = Work(make, line.receive(), order.budget, Seldom(line.ask), say=say)
                 for trial in runners.get(order.inner).run(work):
-                    pipe.send(("trial", trial))
-        except (EOFError, OSError):
-            raise
-        except Exception as bad:  # noqa: BLE001 - it is raised again by the process that started this one
-            pipe.send(("failed", packed(bad)))
-
-
-def _begin(threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
+                    line.send("trial", trial)
+    except Exception as bad:  # noqa: BLE001 - it is raised again by the process that started this one
+        line.send("failed", packed(bad))
 
 
 class Seldom:
@@ -241,12 +273,3 @@ class Seldom:
             return ()
         self._asked = now
         return self._ask(list(seen))
-
-
-def _asking(pipe: Connection) -> Watch:
-    def ask(seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
-        pipe.send(("seen", seen))
-        answer: Collection[int] = pipe.recv()
-        return answer
-
-    return Seldom(ask)

@@ -69,6 +69,10 @@ def faulty(odd: bool, point: Point) -> Subject:
     return made_up(point, build=lambda _seed: Faulty(odd=odd))
 
 
+def unreadable(_point: Point) -> Subject:
+    raise FileNotFoundError(2, "No such file or directory", "data.csv")
+
+
 def slow(marks: Path, point: Point) -> Subject:
     """Leave a mark for every time that the training of a point begins, and take a while for it."""
     (marks / f"{point.index}-{os.getpid()}-{time.monotonic_ns()}").touch()

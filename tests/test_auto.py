@@ -19,11 +19,12 @@ MANY = 2
 @pytest.mark.parametrize(
     ("times", "steps", "choice"),
     [
-        (Times(1e-3, 2e-3, 1e-4), 500, ("vmapped", MANY)),
-        (Times(1e-3, 2e-3, 0.95e-3), 500, ("serial", 1)),  # a stack would gain nothing that is sure
-        (Times(1e-3, 2e-3, None, "your own step"), 500, ("serial", 1)),  # too short for processes to pay
-        (Times(1e-1, 0.9e-1, None, "your own step"), 5000, ("processes", MANY)),
-        (Times(1e-1, 0.4e-1, 0.5e-1), 5000, ("serial", MANY)),  # large enough for all threads at once
+        (Times({1: 1e-3, MANY: 2e-3}, {1: 2e-4, MANY: 1e-4}), 500, ("vmapped", MANY)),
+        (Times({1: 1e-3, MANY: 2e-3}, {1: 1e-4, MANY: 9e-4}), 500, ("vmapped", 1)),  # threads that are in each other's way
+        (Times({1: 1e-3, MANY: 2e-3}, {1: 0.95e-3}), 500, ("serial", 1)),  # a stack would gain nothing that is sure
+        (Times({1: 1e-3, MANY: 2e-3}, {}, "your own step"), 500, ("serial", 1)),  # too short for processes to pay
+        (Times({1: 1e-1, MANY: 0.9e-1}, {}, "your own step"), 5000, ("processes", MANY)),
+        (Times({1: 1e-1, MANY: 0.4e-1}, {1: 0.5e-1}), 5000, ("serial", MANY)),  # large enough for all threads at once
     ],
 )
 def test_the_fastest_way_is_taken(
@@ -46,9 +47,9 @@ def test_what_cannot_be_stacked_is_known(tmp_path: Path) -> None:
     make = described(tmp_path, step="{call: own:step}", python_path="[.]")
     with threads(1):
         found = auto.timed([make(point) for point in points()], [0] * 6)
-    assert found.stacked is None
+    assert not found.stacked
     assert "step of its own" in found.why or "your own" in found.why
-    assert found.one_thread > 0
+    assert min(found.alone.values()) > 0
 
 
 def test_every_point_comes_back_as_it_is_alone(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_debug_shows_the_whole_traceback(folder: Path, lossdoc: Run) -> None:
 
 
 def test_an_interrupted_sweep_keeps_its_finished_trials(folder: Path) -> None:
-    words = ["sweep", "--points", "400", "--epochs", "2"]
+    words = ["sweep", "--points", "400", "--epochs", "2", "--runner", "serial"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}
     sweep = subprocess.Popen(
         [sys.executable, "-m", "lossdoc", *words],

@@ -81,14 +81,15 @@ def agree(
     torch.manual_seed(0)
     trainings = [train.PureTraining(one, seed) for one, seed in zip(subjects, seeds, strict=True)]
     places, stack = list(range(len(subjects))), None
-    for step in range(STEPS):
+    steps = STEPS if shared else STEPS // 2  # apart, only the way in differs
+    for step in range(steps):
         batches = [Batch(inputs(), targets())] * len(subjects)
         if not shared:
             batches = [Batch(inputs(), targets()) for _ in subjects]
         joined = together([batches[place] for place in places], shared=shared)
         if stack is None:
             stack = make(subjects, seeds, joined)
-        if kept is not None and step == STEPS // 2:
+        if kept is not None and step == steps // 2:
             places = list(kept)
             stack.keep(places)
             joined = together([batches[place] for place in places], shared=shared)
@@ -418,6 +419,8 @@ class Own(nn.Module):
         (points(linear(5), penalties=[(L2(0.1),)] * 3 + [()]), "differ in their penalties"),
         (points(linear(5), losses=[CrossEntropy()] * 3 + [Nll()]), "differ in their loss"),
         (points(linear(6)), "does not go through"),
+        (points(linear(5), loss=Mse()), "does not go through"),
+        (points(linear(5), loss=CrossEntropy(weight=(1.0, 2.0))), "does not go through"),
         (points(nn.ReLU), "no parameters"),
     ],
 )

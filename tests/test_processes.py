@@ -23,7 +23,7 @@ from lossdoc.runner import Budget, Work, runners
 from lossdoc.runners import processes
 from lossdoc.subject import Point, Trial
 from tests.conftest import PROJECT
-from tests.making import POINTS, deadly, faulty, made_up
+from tests.making import POINTS, deadly, faulty, made_up, unreadable
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,11 @@ def test_what_the_users_own_code_raises_arrives_with_its_traceback(odd: bool) ->
     assert "no more of this" in told.value.tail().splitlines()[-1]
     assert "in forward" in str(told.value.cause.__cause__)
     assert not children()
+
+
+def test_an_error_of_a_file_is_not_taken_for_one_of_the_pipe() -> None:
+    with pytest.raises(FileNotFoundError, match=r"data\.csv"):
+        list(processes.run(work(unreadable, jobs=1)))
 
 
 def children() -> list[int]:

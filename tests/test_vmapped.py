@@ -128,7 +128,7 @@ TEXT = "{source: {text: {path: words.txt, length: 8}}, batch_size: 16}"
     [
         (
             DIGITS,
-            "[{conv: {out: 4, padding: 1}}, relu, {maxpool: 2}, batchnorm, {conv: 6}, {globalpool: mean}, {linear: classes}]",
+            "[{conv: {out: 4, padding: 1}}, relu, {maxpool: 2}, batchnorm, {conv: 6}, globalpool, {linear: classes}]",
         ),
         (DIGITS, "[{conv: {out: 4, stride: 2}}, {avgpool: 2}, flatten, {dropout: 0.2}, {linear: {out: classes}}]"),
         (TEXT, "[{embedding: {entries: classes, out: 6}}, {gru: 7}, {linear: {out: classes}}]"),
@@ -221,6 +221,25 @@ def test_a_watch_ends_points(tmp_path: Path) -> None:
     lengths = [len(trial.curve.train) for trial in ended]
     assert lengths[0] == lengths[2] == 2 * lengths[1]
     assert math.isfinite(ended[1].loss)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "GRU(8, 6, batch_first=True)",
+        "LSTM(8, 6, num_layers=2, batch_first=True)",
+        "RNN(8, 6, bidirectional=True, batch_first=True, bias=False)",
+        "RNN(8, 6, nonlinearity='relu')",
+    ],
+)
+def test_recurrent_networks_of_torch(tmp_path: Path, made: str) -> None:
+    (tmp_path / "own.py").write_text(
+        f"from torch import nn\nclass Own(nn.Module):\n def __init__(self):\n  super().__init__()\n  self.a = nn.{made}\n"
+        "  self.b = nn.LazyLinear(10)\n def forward(self, x):\n  return self.b(self.a(x.reshape(-1, 8, 8))[0][:, -1])\n",
+        encoding="utf-8",
+    )
+    make = described(tmp_path, data=DIGITS, model="{call: own:Own}", python_path="[.]")
+    assert_alike(Work(make, points(), Budget(steps=12)))
 
 
 def test_what_cannot_be_stacked_is_trained_alone(tmp_path: Path) -> None:

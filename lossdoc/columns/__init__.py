@@ -15,6 +15,7 @@ from lossdoc.errors import UserError
 
 __all__ = ["Roles", "choose", "curves", "parts", "remarks", "spread"]
 UNKNOWN = Context()
+ALL = slice(None)  # the rows of a table that is one run
 
 
 def curves(table: Table, roles: Roles, context: Context = UNKNOWN) -> list[Curve]:
@@ -50,20 +51,21 @@ def remarks(table: Table, roles: Roles) -> list[str]:
     for label, rows in _runs(table, roles):
         where = "" if label is None else f" (run '{label}')"
         for name in (roles.train, roles.val):
-            if name is None:
+            if name is None or (isinstance(rows, slice) and _whole(table, roles, name) is not None):
                 continue
-            found = entries(table.columns[name], rows)
+            places = _places(table.columns[name], rows)
+            found = entries(table.columns[name], places)
             if len(found) < np.count_nonzero(table.columns[name].logged[rows]):
                 notes.append(f"'{name}' is nan wherever it was not evaluated: those cells count as blank{where}")
-            note = steps(table, roles, rows, found).note
+            note = steps(table, roles, places, found).note
             notes += [note + where] if note else []
     return list(dict.fromkeys(notes))
 
 
-def _runs(table: Table, roles: Roles) -> Iterator[tuple[str | None, Indices]]:
+def _runs(table: Table, roles: Roles) -> Iterator[tuple[str | None, Indices | slice]]:
     """Yield each run's name and the indices of its rows; rows without a run belong to the run above them."""
     if roles.run is None:
-        yield None, np.arange(len(table.columns[roles.train].values))
+        yield None, ALL
         return
     column = table.columns[roles.run]
     labels = column.labels
@@ -78,7 +80,11 @@ def _runs(table: Table, roles: Roles) -> Iterator[tuple[str | None, Indices]]:
         yield name, np.array(places)
 
 
-def _curve(table: Table, roles: Roles, context: Context, rows: Indices, run: str | None) -> Curve:
+def _places(column: Column, rows: Indices | slice) -> Indices:
+    return np.arange(len(column.values)) if isinstance(rows, slice) else rows
+
+
+def _curve(table: Table, roles: Roles, context: Context, rows: Indices | slice, run: str | None) -> Curve:
     train = _series(table, roles, roles.train, rows)
     if not len(train):
         message = f"run '{run}' has not one number in column '{roles.train}'"
@@ -91,9 +97,24 @@ def _curve(table: Table, roles: Roles, context: Context, rows: Indices, run: str
     return Curve(train, val if val is not None and len(val) else None, others, _context(roles, context, train), run)
 
 
-def _series(table: Table, roles: Roles, name: str, rows: Indices) -> Series:
-    found = steps(table, roles, rows, entries(table.columns[name], rows))
+def _series(table: Table, roles: Roles, name: str, rows: Indices | slice) -> Series:
+    if isinstance(rows, slice) and (whole := _whole(table, roles, name)) is not None:
+        return whole
+    places = _places(table.columns[name], rows)
+    found = steps(table, roles, places, entries(table.columns[name], places))
     return Series(found.steps, table.columns[name].values[found.rows], name)
+
+
+def _whole(table: Table, roles: Roles, name: str) -> Series | None:
+    """Return the series of a column in which every row counts and the steps rise, without copying it; else None."""
+    column = table.columns[name]
+    if not column.logged.all() or 2 * np.count_nonzero(np.isfinite(column.values)) <= len(column.values):
+        return None
+    if roles.step is None:
+        return Series(np.arange(1.0, len(column.values) + 1), column.values, name)
+    steps = table.columns[roles.step].values
+    sound = table.columns[roles.step].logged.all() and (steps[1:] > steps[:-1]).all() and np.isfinite(steps[[0, -1]]).all()
+    return Series(steps, column.values, name) if sound else None
 
 
 def _context(roles: Roles, context: Context, train: Series) -> Context:

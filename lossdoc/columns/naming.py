@@ -114,14 +114,15 @@ def choose(
     return Roles(train, val, step, run, tuple(notes))
 
 
-def words(name: str) -> list[str]:
+@lru_cache(maxsize=4096)
+def words(name: str) -> tuple[str, ...]:
     """Split a name into lower-case words: "val/box_loss" gives val, box, loss; "trainLoss" gives train, loss."""
     spaced = "".join(f" {here}" if here.isupper() and before.islower() else here for before, here in pairwise(" " + name))
     parted: list[str] = []
     for word in "".join(sign if sign.isalnum() else " " for sign in spaced.lower()).split():
         head = word.removesuffix("loss")
         parted += [head, "loss"] if head != word and head in TRAIN + VAL else [word]
-    return parted
+    return tuple(parted)
 
 
 def counters(names: Sequence[str]) -> Ranked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from lossdoc.curve import Floats
 from lossdoc.features.distributions import f_tail
 
+FEW = 32  # values that are sorted sooner than parted
 SIGMA = 1.4826  # the standard deviation of a normal sample in units of its median absolute deviation: 1 / 0.6745
 
 
@@ -33,10 +35,12 @@ def medians(table: Floats) -> Floats:
     """Return the medians along the last axis; numpy's own median takes 20 ms to import, and longer for few values."""
     n = table.shape[-1]
     middle = n // 2
-    if n % 2:
-        return np.partition(table, middle, axis=-1)[..., middle]
-    parted = np.partition(table, (middle - 1, middle), axis=-1)
-    return parted[..., middle - 1] / 2 + parted[..., middle] / 2
+    parted = table.copy()
+    if n < FEW:
+        parted.sort()
+    else:
+        parted.partition(middle if n % 2 else (middle - 1, middle))
+    return parted[..., middle] if n % 2 else parted[..., middle - 1] / 2 + parted[..., middle] / 2
 
 
 def median(values: Floats) -> float:
@@ -51,7 +55,8 @@ def quantile(values: Floats, share: float) -> float:
     place = share * (len(values) - 1)
     below = math.floor(place)
     above = min(below + 1, len(values) - 1)
-    parted = np.partition(values, (below, above))
+    parted = values.copy()
+    parted.partition((below, above))
     return float(parted[below] * (1 - (place - below)) + parted[above] * (place - below))
 
 
@@ -92,6 +97,13 @@ def noise(values: Floats) -> float:
     return SIGMA * median(np.abs(second_differences(values))) if len(values) > 2 else 0.0
 
 
+@lru_cache(maxsize=64)
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the later and the earlier place of each pair of `n` places."""
+    later, earlier = np.tril_indices(n, -1)
+    return later, earlier
+
+
 def kendall(values: Floats) -> Trend:
     """Return Kendall's tau-b with time and its z, corrected for ties; O(n²), meant for some twenty block medians.
 
@@ -100,14 +112,17 @@ def kendall(values: Floats) -> Trend:
     n = len(values)
     if n < 2:
         return Trend(0.0, 0.0)
-    later, earlier = np.tril_indices(n, -1)
-    score = float(np.count_nonzero(values[later] > values[earlier]) - np.count_nonzero(values[later] < values[earlier]))
-    _, ties = np.unique(values, return_counts=True)
-    tied = float((ties * (ties - 1) / 2).sum())
-    pairs = n * (n - 1) / 2
+    later, earlier = (values[places] for places in _pairs(n))
+    rises, falls = np.count_nonzero(later > earlier), np.count_nonzero(later < earlier)
+    score, pairs = float(rises - falls), n * (n - 1) / 2
+    tied = lost = 0.0
+    if rises + falls < pairs:
+        _, ties = np.unique(values, return_counts=True)
+        tied = float((ties * (ties - 1) / 2).sum())
+        lost = float((ties * (ties - 1) * (2 * ties + 5)).sum())
     if tied >= pairs:
         return Trend(0.0, 0.0)
-    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
+    variance = (n * (n - 1) * (2 * n + 5) - lost) / 18
     corrected = math.copysign(max(abs(score) - 1, 0.0), score)  # continuity
     return Trend(score / math.sqrt(pairs * (pairs - tied)), corrected / math.sqrt(variance))
 
@@ -123,8 +138,10 @@ def whiteness(values: Floats) -> tuple[float, float]:
     if size < 2:
         return 1.0, 1.0
     table = values[n - count * size :].reshape(count, size)
-    within = float(table.var(axis=1, ddof=1).mean())
-    between = size * float(table.mean(axis=1).var(ddof=1))
+    means = np.add.reduce(table, axis=1, keepdims=True) / size
+    squares = np.square(table - means)
+    within = float(np.add.reduce(np.add.reduce(squares, axis=1) / (size - 1)) / count)
+    between = size * float(means[:, 0].var(ddof=1))
     if not within > 0:
         return (1.0, 1.0) if not between > 0 else (math.inf, 0.0)
     return between / within, f_tail(between / within, count - 1, count * (size - 1))
@@ -141,17 +158,20 @@ def tail_bound(values: Floats) -> float:
     return 4 * quantile(values, 0.95)
 
 
-def steady(values: Floats, *, p: float = 0.005, z: float = 2.58) -> bool:
+def steady(values: Floats, trend: Trend | None = None, *, p: float = 0.005, z: float = 2.58) -> bool:
     """Tell whether values look like white noise around a constant: no trend (1 %), no drift of block means, no outliers.
 
-    Nor are the first two or three the highest of all: by chance they are in one of C(n, 2) or C(n, 3) orders.
+    Nor are the first two or three the highest of all: by chance they are in one of C(n, 2) or C(n, 3) orders. `trend` is
+    that of twenty blocks, where it is known.
     """
     if len(values) == 0 or values.min() == values.max():
         return True
+    if not abs((trend or kendall(blocks(values, 20))).z) < z:
+        return False
     if any(values[:k].min() > values[k:].max(initial=-math.inf) and p * math.comb(len(values), k) > 1 for k in (2, 3)):
         return False
     above = values - median(values)
-    return abs(kendall(blocks(values, 20)).z) < z and whiteness(values)[1] > p and bool(above.max() <= tail_bound(above))
+    return whiteness(values)[1] > p and bool(above.max() <= tail_bound(above))
 
 
 def jaggedness(values: Floats) -> float:
@@ -159,15 +179,25 @@ def jaggedness(values: Floats) -> float:
     return float(np.abs(second_differences(values)).mean()) if len(values) > 2 else 0.0
 
 
-def prominence(values: Floats, width: int) -> Floats:
+def prominence(values: Floats, width: int, bound: Floats | float = 0.0) -> Floats:
     """Return how far each value stands above both the median of the `width` values before it and of those after it.
 
-    Negative on a slope. Beyond the ends the first and the last value go on, so that these two stand above nothing.
+    It is measured where it may exceed the `bound`, 0 or more, and is 0 elsewhere. Beyond the ends the first and the last
+    value go on, so that these two stand above nothing.
     """
-    padded = np.concatenate((np.full(width, values[0]), values, np.full(width, values[-1])))
-    near = medians(np.lib.stride_tricks.sliding_window_view(padded, width))
-    highest: Floats = np.maximum(near[: len(values)], near[width + 1 :])
-    return values - highest
+    n = len(values)
+    # the medians of a window are no less than the least value of the two blocks that it lies in
+    lowest = np.minimum.reduceat(values, np.arange(0, n, width))
+    pairs = np.minimum(lowest[:-1], lowest[1:])
+    at = np.arange(n) // width
+    before, after = np.concatenate((lowest[:1], pairs))[at], np.concatenate((pairs, lowest[-1:]))[at]
+    places = np.flatnonzero(values - np.maximum(before, after) > bound)
+    result = np.zeros(n)
+    if len(places):
+        padded = np.concatenate((np.full(width, values[0]), values, np.full(width, values[-1])))
+        near = windows(padded, width)
+        result[places] = values[places] - np.maximum(medians(near[places]), medians(near[places + width + 1]))
+    return result
 
 
 def draw_up(values: Floats) -> float:
@@ -188,10 +218,10 @@ def late_share(smooth: Floats, part: float) -> float:
 
 def first_below(smooth: Floats, level: float) -> float:
     """Return where a curve first falls below a level, in points from 0, interpolated; NaN where it never does."""
-    under = np.flatnonzero(smooth <= level)
-    if not len(under):
+    under = smooth <= level
+    here = int(under.argmax()) if len(under) else 0
+    if not under[here : here + 1].any():
         return math.nan
-    here = int(under[0])
     if here == 0:
         return 0.0
     before, after = float(smooth[here - 1]), float(smooth[here])
@@ -220,22 +250,31 @@ def bulge(values: Floats) -> float:
     return -float((parabola * values).sum() / math.sqrt(float((parabola**2).sum())))
 
 
+def windows(values: Floats, width: int, stride: int = 1) -> Floats:
+    """Return a view of every window of `width`, or of one in `stride`; numpy's own way takes longer than their medians."""
+    flat = np.ascontiguousarray(values, np.float64)
+    many = (len(flat) - width) // stride + 1
+    return np.ndarray((many, width), np.float64, flat, strides=(stride * flat.itemsize, flat.itemsize))
+
+
 def running_median(values: Floats, width: int) -> Floats:
     """Return the medians of a window of `width`, taken at every tenth of it and interpolated; shorter at the ends."""
     n = len(values)
     width = min(width, n)
     half, stride = width // 2, max(1, width // 10)
-    windows = np.lib.stride_tricks.sliding_window_view(values, width)[::stride]
-    centers = half + stride * np.arange(len(windows))
+    inner = medians(windows(values, width, stride))
     edge = max(1, half // 2)
     ends = (median(values[: 2 * edge]), median(values[n - 2 * edge :]))
-    return np.interp(np.arange(n), np.r_[edge // 2, centers, n - 1 - edge // 2], np.r_[ends[0], medians(windows), ends[1]])
+    centers = np.empty(len(inner) + 2)
+    centers[0], centers[-1] = edge // 2, n - 1 - edge // 2
+    centers[1:-1] = half + stride * np.arange(len(inner))
+    return np.interp(np.arange(n), centers, np.concatenate((ends[:1], inner, ends[1:])))
 
 
 def sliding_medians(values: Floats, width: int) -> Floats:
     """Return the medians of all windows of `width`, one for each fourth of it; of all values, where they are fewer."""
     width = min(width, len(values))
-    return medians(np.lib.stride_tricks.sliding_window_view(values, width)[:: max(1, width // 4)])
+    return medians(windows(values, width, max(1, width // 4)))
 
 
 def ranks(values: Floats) -> Floats:

@@ -85,20 +85,28 @@ class Shape:
         one of the first tenth above thrice the first and beyond twice the later noise's tail will do; and where it is below
         half of its level, the mean of four samples, a median of the next five above twice the first.
         """
-        few, late = self.y[: max(1, min(5, self.n // 50))], self.y[self.n // 2 :]
-        middle, first, level, noise = series.median(few), float(self.y[0]), series.median(late), series.noise(late)
+        first, middle = float(self.y[0]), series.median(self.y[: max(1, min(5, self.n // 50))])
         if not first > 0:
             return False
         if middle > 1.5 * first and middle - first > 3 * series.noise(self.y[: max(9, self.n // 20)]):
             return True
-        highest = float(self.y[: max(3, self.n // 10)].max())
+        highest, next_ = float(self.y[: max(3, self.n // 10)].max()), series.median(self.y[1:6])
+        if not (highest > 3 * first or next_ > 2 * first):
+            return False
+        late = self.y[self.n // 2 :]
+        level, noise = series.median(late), series.noise(late)
         beyond = highest > max(3 * first, first + 2 * series.tail_bound(late - level))
-        return (beyond and noise < 0.7 * level) or (series.median(self.y[1:6]) > 2 * first and noise < level / 2)
+        return (beyond and noise < 0.7 * level) or (next_ > 2 * first and noise < level / 2)
 
     @cached_property
     def end(self) -> float:
         """The loss at the end: the median of the last tenth, at least three points."""
         return series.median(self.y[-max(3, self.n // 10) :])
+
+    @cached_property
+    def bottom(self) -> float:
+        """The smooth loss at the end: the median of its last tenth, at least three points."""
+        return series.median(self.smooth[-max(3, len(self.smooth) // 10) :])
 
     @cached_property
     def lowest(self) -> tuple[float, int]:
@@ -168,7 +176,7 @@ class Shape:
     @cached_property
     def flat(self) -> bool:
         """Whether both losses look like white noise around a constant, as they do when the weights never change."""
-        return series.steady(self.y) and (self.val is None or series.steady(self.val.value))
+        return series.steady(self.y, self.trend) and (self.val is None or series.steady(self.val.value))
 
     @cached_property
     def val_end(self) -> float:
@@ -176,17 +184,22 @@ class Shape:
         return math.nan if self.val is None else series.median(self.val.value[-max(3, len(self.val) // 10) :])
 
     @cached_property
-    def jitter(self) -> tuple[float, float]:
-        """The jaggedness of validation over its second half, and of training at the same steps; NaN without.
+    def jitter(self) -> float:
+        """The jaggedness of validation over its second half; NaN without."""
+        return math.nan if self.val is None else series.jaggedness(self.val.value[len(self.val) // 2 :])
+
+    @cached_property
+    def train_jitter(self) -> float:
+        """The jaggedness of training at the steps of validation's second half; NaN without.
 
         Of a log by steps it is that of training's level, and a single batch's noise where that is more.
         """
         if self.val is None:
-            return math.nan, math.nan
+            return math.nan
         half = len(self.val) // 2
         train = series.jaggedness(np.interp(self.val.step[half:], self.x, self.y if self.by_epoch else self.middle))
         batch = 0.0 if self.by_epoch else BATCH * series.noise(self.y[self.n // 2 :])
-        return series.jaggedness(self.val.value[half:]), max(train, batch)
+        return max(train, batch)
 
 
 def entropy(loss: str | None) -> bool | None:

@@ -22,10 +22,9 @@ class Rise(NamedTuple):
 
 
 class Swing(NamedTuple):
-    """The standard deviation of block means, the z of their trend, and the F test's p that white noise varies so much."""
+    """The standard deviation of block means, and the F test's p that white noise varies so much."""
 
     size: float
-    z: float
     p: float
 
 
@@ -77,13 +76,16 @@ def regret(s: Shape) -> Rise:
     return Rise(s.end - lowest, low, s.n - 1, series.tail_bound(s.residual))
 
 
+def late_trend(s: Shape) -> series.Trend:
+    """Return the trend of the last two thirds."""
+    return series.kendall(series.blocks(s.y[s.n // 3 :], 20))
+
+
 def swing(s: Shape) -> Swing:
     """Return how the last two thirds wander about a straight line: a descent that noise hides from a test is no swing."""
     part = s.y[s.n // 3 :]
     straight = part - series.line(part)
-    return Swing(
-        float(series.blocks(straight, 20).std()), series.kendall(series.blocks(part, 20)).z, series.whiteness(straight)[1]
-    )
+    return Swing(float(series.blocks(straight, 20).std()), series.whiteness(straight)[1])
 
 
 def jumps(s: Shape) -> float:

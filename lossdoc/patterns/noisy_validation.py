@@ -57,13 +57,16 @@ def noisy_validation(
     s = shape(curve)
     if s.val is None or len(s.val) < 8:
         raise NotApplicable("fewer than eight validation losses")
-    jitter, train = s.jitter
+    jitter = s.jitter
     mean = abs(float(s.val.value[len(s.val) // 2 :].mean()))
     if not (math.isfinite(jitter) and math.isfinite(mean)) or jitter == 0:
         return None
     relative, share = jitter / max(mean, 1e-300), jitter / s.learned
     margin = max(share / of_learned, min(relative / of_mean, share / least))
-    if not (margin > 1 and jitter > of_train * train):
+    if not margin > 1:
+        return None
+    train = s.train_jitter
+    if not jitter > of_train * train:
         return None
     facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": max(1.0, 1 / relative**2)}
     summary = f"validation jumps by {jitter:.3g} at a time, {relative:.0%} of its mean; training by {train:.2g}"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
 
 from lossdoc.curve import Curve
+from lossdoc.errors import NotApplicable
 from lossdoc.features.certainty import certainty
+from lossdoc.features.falls import fall
 from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -22,7 +25,14 @@ from lossdoc.synthetic import flat, healthy, overfit, slow
     mutes=("slow-learning", "slow-start", "underfitting"),
 )
 def not_learning(
-    curve: Curve, *, stuck: float = 0.03, z: float = 2.58, left: float = 0.5, short: int = 15, still: float = 0.15
+    curve: Curve,
+    *,
+    stuck: float = 0.03,
+    z: float = 2.58,
+    left: float = 0.5,
+    short: int = 15,
+    still: float = 0.15,
+    steps: float = 50.0,
 ) -> Evidence | None:
     """The loss stays where it began: nothing is learned at all.
 
@@ -54,9 +64,9 @@ def not_learning(
         1 %, block means that vary as white noise does (F test at 0.5 %), no point beyond twelve means of an exponential
         tail; and the same for validation. Or stuck at the loss of a uniform guess: start, end and validation within
         `stuck` of log n, no late trend. What ends below `left` of a known log n has learned, however fast: luck takes
-        an untrained model to 0.8 of it on a few flowers, not to half. Below `short` points the rank test misses a fall of
-        two deviations more often than not, so that what looks like noise proves nothing: there all losses must lie
-        within `still` of the level as well.
+        an untrained model to 0.8 of it on a few flowers, not to half. A test that could not have seen
+        a descent proves nothing: that the loss falls along a line by `still` of its level must be out of the question
+        (Student's t at 1 %), by less in proportion in a log of fewer than `steps` steps; unless a loss is constant exactly.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 8, left
@@ -65,7 +75,7 @@ def not_learning(
     s = shape(curve)
     if s.uniform is not None and s.left < left:
         return None
-    if s.flat and (s.n >= short or np.ptp(s.y) <= still * abs(s.end)):
+    if s.flat:
         span = float(s.y.max() - s.y.min())
         summary = f"the training loss stays at {s.end:.4g}" + (
             ": it does not move but for white noise" if span else " exactly"
@@ -74,8 +84,16 @@ def not_learning(
         summary = f"the training loss is stuck at {s.end:.4g}, the loss of a uniform guess"
     else:
         return None
+    taken = math.inf if s.by_epoch else float(s.x[-1] - s.x[0])
+    if not _constant(s) and not fall(s.y).below(still * abs(s.end) * min(1.0, taken / steps)):
+        raise NotApplicable("it looks like noise, but is too short or too noisy to show a slow descent")
     facts = {"level": s.end, "noise": s.noise, "z": s.trend.z}
     return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), certainty("not-learning", s.n / short))
+
+
+def _constant(s: Shape) -> bool:
+    """Tell whether the training loss, or validation, which has no batches to differ in, is the same all along."""
+    return any(np.ptp(values) == 0 for values in ([s.y] if s.val is None else [s.y, s.val.value]))
 
 
 def _stuck(s: Shape, within: float, z: float) -> bool:

@@ -74,7 +74,7 @@ def overfitting(
     s = shape(curve)
     if s.val is None:
         raise NotApplicable("no validation loss, or fewer than five of it")
-    value, sigma = s.val.value, series.noise(s.val.value)
+    value = s.val.value
     # a first epoch may do most of the descent: then validation's own range says little, and what was learned stands for it
     spread = max(float(np.ptp(value)), s.learned + s.hidden)
     excess, low = s.val_end - s.end, int(value.argmin())
@@ -83,12 +83,17 @@ def overfitting(
         return None  # what has not learned the training data has not learned it by heart
     if not (s.end >= 0 and s.val_end > 0 and np.isfinite(spread)):  # ratios mean nothing for losses that can be negative
         return None
-    stays = min(excess / spread / of_range, excess / s.val_end / gap, excess / (sigmas * sigma + 1e-300))
-    climbs = series.kendall(series.blocks(value[low:], 20)).tau > 0.5
-    turns = min(rise / spread / turn, rise / (sigmas * sigma + 1e-300), excess / s.val_end / turn_gap) if climbs else 0.0
-    jitter, train_jitter = s.jitter
-    rough = jitter > 0.1 * s.learned and jitter > 2.5 * train_jitter
-    if max(stays, turns) <= 1 or (rough and excess < rough_sigmas * sigma):
+    stays = min(excess / spread / of_range, excess / s.val_end / gap)
+    turns = min(rise / spread / turn, excess / s.val_end / turn_gap)
+    if max(stays, turns) <= 1:
+        return None
+    sigma = series.noise(value)
+    stays, turns = min(stays, excess / (sigmas * sigma + 1e-300)), min(turns, rise / (sigmas * sigma + 1e-300))
+    if not (turns > 1 and series.kendall(series.blocks(value[low:], 20)).tau > 0.5):
+        turns = 0.0
+    if max(stays, turns) <= 1:
+        return None
+    if s.jitter > 0.1 * s.learned and s.jitter > 2.5 * s.train_jitter and excess < rough_sigmas * sigma:
         return None
     best = float(s.val.step[low])
     facts = {"gap": excess, "train": s.end, "validation": s.val_end, "best_step": best, "rise": rise}

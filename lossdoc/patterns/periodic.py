@@ -8,7 +8,7 @@ import numpy as np
 
 from lossdoc.curve import Curve, Floats
 from lossdoc.errors import NotApplicable
-from lossdoc.features import series
+from lossdoc.features import folding, series
 from lossdoc.features.certainty import certainty
 from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
@@ -36,7 +36,13 @@ PART = 20_000  # losses folded of a log too long to fold as a whole
     ),
 )
 def periodic(
-    curve: Curve, *, share: float = 0.1, guessed_share: float = 0.3, p: float = 1e-6, periods: float = 2.9
+    curve: Curve,
+    *,
+    share: float = 0.1,
+    guessed_share: float = 0.3,
+    p: float = 1e-4,
+    periods: float = 2.9,
+    fewest: float = 5,
 ) -> Evidence | None:
     """The training loss swings with the epoch: the data comes in the same order every time.
 
@@ -61,24 +67,29 @@ def periodic(
 
     Decided by:
         The ranks of the losses less their running median, folded at the length of an epoch: one-way analysis of variance
-        over the phase. The mean wave explains more than `share` of the variance and the F test's p is below `p`. Without
-        a known epoch the three highest peaks of the autocorrelation are tried, and more is asked: `guessed_share`, and p
-        times the number of points, for so many periods could have been tried.
+        over the phase, less the one phase that differs most, for the last batch of an epoch is often smaller (half a summed
+        loss, and another skewness). The mean wave explains more than `share` of the variance and the F test's p is below
+        `p`; both degrees of freedom are divided by (1 + r²) / (1 - r²), for a correlation r of neighbors, as of a running
+        mean (Bartlett's formula, Box's correction). Below `fewest` batches an epoch shuffled runs swing too: what was seen
+        in the last batches is better known in the first of the next epoch. Without a known epoch the three highest peaks of
+        the autocorrelation are tried, and more is asked: `guessed_share`, and p times the number of points, for so many
+        periods could have been tried.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 10, top
         - Stellingwerf, Period determination using phase dispersion minimization, 1978
+        - Box, Some theorems on quadratic forms applied in the study of analysis of variance problems, II, 1954
     """
     s = shape(curve)
     known = curve.context.steps_per_epoch
     if s.by_epoch:
         raise NotApplicable("the log is by epoch: what repeats within an epoch cannot be seen")
     if known is None:
-        waves_seen, least, tests = _guesses(s), guessed_share, s.n
+        waves_seen, least, tests = _guesses(s, fewest), guessed_share, s.n
     else:
         losses, gap = _losses(s, known)
         period = known / gap
-        if period < 3 or len(losses) < periods * period:
+        if known < fewest or period < 3 or len(losses) < periods * period:
             raise NotApplicable(f"{len(losses)} points, {period:.3g} an epoch, do not show what repeats")
         waves_seen, least, tests = [_wave(losses, period)], share, 1
     for wave in waves_seen:
@@ -106,12 +117,12 @@ def _losses(s: Shape, epoch: float) -> tuple[Floats, float]:
     return part, _gap(s.full.step[:PART])
 
 
-def _wave(losses: Floats, period: float) -> series.Wave:
+def _wave(losses: Floats, period: float) -> folding.Wave:
     """Fold the detrended ranks at a period in points."""
-    return series.fold(series.ranks(losses - series.running_median(losses, max(3, round(period) | 1))), period)
+    return folding.fold(series.ranks(losses - series.running_median(losses, max(3, round(period) | 1))), period)
 
 
-def _guesses(s: Shape) -> list[series.Wave]:
+def _guesses(s: Shape, fewest: float) -> list[folding.Wave]:
     if s.n < 20:
         raise NotApplicable(f"{s.n} points are too few to find a period in")
-    return [_wave(s.y, float(period)) for period in series.likely_periods(series.ranks(s.residual)) if period >= 3]
+    return [_wave(s.y, float(period)) for period in series.likely_periods(series.ranks(s.residual)) if period >= fewest]

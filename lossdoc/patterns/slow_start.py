@@ -25,8 +25,7 @@ from lossdoc.synthetic import slow_start as flat_at_first
 def slow_start(
     curve: Curve,
     *,
-    plateau: float = 0.6,
-    later_plateau: float = 0.8,
+    plateau: float = 0.8,
     least: float = 0.05,
     late: float = 0.25,
     rest: float = 0.4,
@@ -56,13 +55,15 @@ def slow_start(
         A warm-up of the learning rate gives the same shape and is meant.
 
     Decided by:
-        The time of the first tenth of the descent over the time from there to its half: at least `plateau` (an
-        exponential has 0.18, a line 0.25, a parabola 0.81), at least `least` of the run and three points, while the last
-        quarter makes less than `late` of it. A descent may begin with a fast drop (to the classes' frequencies): any
-        origin in the first 15 % that has `rest` of the learning before it counts, with `later_plateau`, a parabola's. Down
-        to the half it bends downwards: the quadratic term of least squares is `sigmas` of its standard error away from that
-        of an exponential's side (4 leave 3e-4 to the ten origins), so that a short log of noisy batches has no plateau. Nor
-        are the first `steps` of a log by steps one: a momentum of 0.9 takes ten to build up.
+        The time of the first tenth of the descent over the time from there to its half: at least `plateau`, a parabola's
+        (0.81), which is what a rate that rises in proportion to the steps makes of a constant slope; an exponential has
+        0.18, a line 0.25, a cosine 0.69. It lasts at least `least` of the run and three points, and the last quarter makes
+        less than `late` of the descent. This may begin with a fast drop (to the classes' frequencies): any origin in the
+        first 15 % that has `rest` of the learning before it counts. Down to the half it bends downwards: the quadratic term
+        of least squares is `sigmas` of its standard error away from that of an exponential's side (4 leave 3e-4 to the ten
+        origins), so that a short log of noisy batches has no plateau. Of a log by steps the delays that every run has do
+        not count: the `steps` that a momentum of 0.9 takes to build up, and those by which a running mean lags behind
+        (r / (1 - r) for a correlation r of neighbors' noise, at most 9, as of TensorBoard's smoothing by 0.9).
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 9, middle
@@ -71,35 +72,52 @@ def slow_start(
     s = shape(curve)
     if not series.late_share(s.smooth, 0.25) < late:
         return None
-    best, end = (0.0, 0.0), 0.0
+    best, end = 0.0, 0.0
+    delay = 0.0 if s.by_epoch else _delay(s, steps) * len(s.smooth) / s.n
     for origin in range(int(0.15 * len(s.smooth)) + 1):
-        ratio, length = _plateau(s, origin, rest, sigmas)
-        wanted = later_plateau if origin else plateau
-        long = length >= least * len(s.smooth) and length * s.n / len(s.smooth) >= 3
-        if long and ratio / wanted > best[0]:
-            best, end = (ratio / wanted, ratio), origin + length
-    if best[0] < 1:
+        length, half = _descent(s, origin, rest)
+        if not (length >= least * len(s.smooth) and length * s.n / len(s.smooth) >= 3 and half > length):
+            continue
+        ratio = (length - delay) / (half - length)
+        if ratio >= plateau and ratio > best and _bends(s, origin, half, sigmas):
+            best, end = ratio, origin + length
+    if best < plateau:
         return None
     until = float(s.x[round(end / max(len(s.smooth) - 1, 1) * (s.n - 1))])
-    if not s.by_epoch and until < steps:
-        return None
     summary = f"the loss hardly moves until {s.unit} {until:g}, then falls from {s.start:.3g} to {s.end:.3g}"
-    return Evidence(summary, {"until": until, "plateau": best[1]}, (float(s.x[0]), until), certainty("slow-start", best[0]))
+    sure = certainty("slow-start", best / plateau)
+    return Evidence(summary, {"until": until, "plateau": best}, (float(s.x[0]), until), sure)
 
 
-def _plateau(s: Shape, origin: int, rest: float, sigmas: float) -> tuple[float, float]:
-    """Return the plateau ratio and the length in smooth points of what begins at an origin; zeros where there is none."""
+def _delay(s: Shape, steps: float, calm: float = 0.02) -> float:
+    """Return by how many points momentum, and the running mean that a log may show, delay any descent.
+
+    Where nobody tells whether the axis is steps or epochs, it is epochs if hardly any noise is left at the end, as means of
+    many batches have: less than `calm` of what was learned.
+    """
+    late = s.y[s.n // 2 :] - series.line(s.y[s.n // 2 :])
+    square = float((late**2).sum())
+    if s.curve.context.axis is None and square < (calm * s.learned) ** 2 * len(late):
+        return 0.0
+    r = min(0.9, max(0.0, float((late[1:] * late[:-1]).sum()) / square)) if square > 0 else 0.0
+    gap = float(s.x[-1] - s.x[0]) / max(s.n - 1, 1)
+    return r / (1 - r) + (steps / gap if gap > 0 else 0.0)
+
+
+def _descent(s: Shape, origin: int, rest: float) -> tuple[float, float]:
+    """Return where a tenth and half of a descent are done, in smooth points from its origin; zeros where there is none."""
     curve = s.smooth[origin:]
-    top, bottom = series.median(curve[:3]), series.median(s.smooth[-max(3, len(s.smooth) // 10) :])
+    top, bottom = series.median(curve[:3]), s.bottom
     if not top - bottom > rest * s.learned:
         return 0.0, 0.0
     tenth, half = (series.first_below(curve, top - part * (top - bottom)) for part in (0.1, 0.5))
-    if not (half > tenth and math.isfinite(half)):
-        return 0.0, 0.0
+    return (tenth, half) if math.isfinite(half) else (0.0, 0.0)
+
+
+def _bends(s: Shape, origin: int, half: float, sigmas: float) -> bool:
+    """Tell whether a descent bends downwards as far as its half, by more than noise."""
     first, last = (round(place * s.n / len(s.smooth)) for place in (origin, origin + half))
     part = s.y[first : last + 1]
     # in a few points by epoch the bend itself would pass for noise; a log by steps is noisiest where the loss is high
     noise = s.noise if s.by_epoch else series.noise(part)
-    if series.bulge(part) < sigmas * noise:
-        return 0.0, 0.0
-    return tenth / (half - tenth), tenth
+    return not series.bulge(part) < sigmas * noise

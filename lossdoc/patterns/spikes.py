@@ -70,11 +70,16 @@ def spikes(
     s = shape(curve)
     if s.n < 20:
         raise NotApplicable(f"{s.n} points are too few to tell a spike from noise")
-    height = series.prominence(s.top, max(4, s.n // 40))
-    bound = np.concatenate(
-        [np.full(len(part), max(series.tail_bound(part), 3 * s.noise)) for part in np.array_split(s.residual, 3)]
-    )
-    at = np.flatnonzero((height > bound) & (height > learned * s.learned))
+    least = max(learned * s.learned, 3 * s.noise)
+    height = series.prominence(s.top, max(4, s.n // 40), least)
+    if not height.max() > least:
+        return None
+    parts = np.array_split(s.residual, 3)
+    tails = [max(series.tail_bound(part), 3 * s.noise) for part in parts]
+    bound = np.repeat(tails, [len(part) for part in parts])
+    at = np.flatnonzero((height > bound) & (height > least))
+    if not len(at):
+        return None
     far = _far_in_log(s, log_tail, widest)[at]
     if not far.any():
         return None

@@ -58,9 +58,10 @@ def validation_below_train(curve: Curve, *, z: float = 3.0, gap: float = 0.1) ->
     train = np.interp(s.val.step[half:], s.x, s.y)
     below = train - s.val.value[half:]
     signs = float(np.sign(below).sum()) / math.sqrt(len(below))
-    middle = series.median(below)
-    level = series.median(train)
-    if not (signs > z and level > 0 and middle > gap * level):
+    if not signs > z:
+        return None
+    middle, level = series.median(below), series.median(train)
+    if not (level > 0 and middle > gap * level):
         return None
     facts = {"below": middle, "train": level, "z": signs}
     summary = f"validation runs {middle:.3g} below training, which is at {level:.3g}"

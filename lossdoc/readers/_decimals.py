@@ -22,7 +22,8 @@ Words = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 Other = Callable[[bytes], float | None]
 
-BLOCK = 1 << 20  # bytes: enough that the calls of numpy do not count, little beside the columns
+BLOCK = 1 << 18  # bytes: enough that the calls of numpy do not count, little beside the columns
+FEW = 1 << 14  # cells that are parsed sooner all at once than column by column
 PAD = b"0" * 24  # stands before a block, that the words of its first cell begin in it
 LINE, POINT, MINUS = 10, 46, 45
 DIGITS = 19  # digits that always fit into 64 bits
@@ -82,7 +83,7 @@ def _blocks(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _each(parse: partial[list[tuple[Floats, Mask]]], blocks: list[tuple[int, int]]) -> Iterable[list[tuple[Floats, Mask]]]:
     """Parse the blocks in their order; from a handful on in several threads, for numpy works without Python's lock."""
-    threads = min(len(blocks) // 4, os.cpu_count() or 1)
+    threads = min(len(blocks) // 4, os.cpu_count() or 1) if len(blocks) > 7 else 1  # counting takes as long as a small log
     if threads < 2:
         yield from map(parse, blocks)
         return
@@ -117,6 +118,9 @@ def _parsed(text: bytes, block: tuple[int, int], width: int, mark: int, other: O
     points = np.where((points >= starts) & (points < ends), points, ends)
     words = np.frombuffer(data, np.uint64)
     signed = b"-" in part
+    if len(ends) < FEW:
+        values, logged = _numbers(data, words, Cells(starts, points, ends), other, signed=signed)
+        return [(values[each::width], logged[each::width]) for each in range(width)]
     columns = (Cells(starts[each::width], points[each::width], ends[each::width]) for each in range(width))
     return [_numbers(data, words, cells, other, signed=signed) for cells in columns]
 

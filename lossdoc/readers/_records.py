@@ -124,7 +124,7 @@ def table(source: str, records: Sequence[Record], notes: Iterable[str] = ()) -> 
 @lru_cache(maxsize=4096)
 def is_perplexity(name: str) -> bool:
     """Tell whether a name is that of a perplexity: the exponential of a loss."""
-    return (parts := words(name))[-1:] in (["ppl"], ["perplexity"]) and "log" not in parts
+    return (parts := words(name))[-1:] in (("ppl",), ("perplexity",)) and "log" not in parts
 
 
 def loss_of(name: str) -> str:

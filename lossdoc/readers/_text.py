@@ -20,7 +20,8 @@ def utf8(data: bytes) -> bytes | None:
     elif b"\0" in head and not head[1::2].strip(b"\0"):  # UTF-16 without its mark: every second byte of ASCII is 0
         data = data[: len(data) // 2 * 2].decode("utf-16-le", errors="replace").encode()
     data = data.removeprefix(b"\xef\xbb\xbf")
-    if len(data[:HEAD].translate(None, BINARY)) != len(data[:HEAD]):
+    head = data[:HEAD]
+    if len(head.translate(None, BINARY)) != len(head):
         return None
     if b"\r" in data:  # CR CR LF comes from a Windows text file written in text mode; a lone CR is an old line end
         data = data.replace(b"\r\r\n", b"\n").replace(b"\r\n", b"\n").replace(b"\r", b"\n")

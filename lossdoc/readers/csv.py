@@ -125,11 +125,12 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 def _delimiter(rows: Sequence[str]) -> str | None:
     """Return what separates the cells: it stands in the first line, and equally often in at least half of the others."""
-    bare = ["".join(row.split('"')[::2]) for row in rows]  # delimiters within quotes do not count
+    bare = ["".join(row.split('"')[::2]) if '"' in row else row for row in rows]  # delimiters within quotes do not count
     for each in DELIMITERS:
+        if each not in bare[0]:
+            continue
         counts = [row.count(each) for row in bare]
-        alike = sum(count == counts[0] for count in counts[1:])
-        if counts[0] and 2 * alike >= len(counts) - 1:
+        if 2 * (counts.count(counts[0]) - 1) >= len(counts) - 1:
             return each
     widths = [len(row.split()) for row in bare]
     numbers = all(_is_number(cell) for row in rows[1:] for cell in row.split())

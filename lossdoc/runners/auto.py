@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import torch
+
 from lossdoc import loop, train
 from lossdoc.runner import Runner, Work, runners
+from lossdoc.runners import vmapped
 from lossdoc.stack import UnstackableError
 from lossdoc.stacking.choice import stack_of
 from lossdoc.stacking.feed import Feed
@@ -23,18 +27,15 @@ CLEARLY = 0.9  # the share of the other way's time below which a way that costs 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds a step of one point: alone with one thread, alone with all, and in a stack (None: it cannot be stacked)."""
+    """Seconds a step of one point by the number of threads: alone, and in a stack (empty where `why` says it cannot be)."""
 
-    one_thread: float
-    all_threads: float
-    stacked: float | None
+    alone: Mapping[int, float]
+    stacked: Mapping[int, float]
     why: str = ""
 
 
 def run(work: Work) -> Iterator[Trial]:
     """Train the points of each architecture in the way that was the fastest for it."""
-    from lossdoc.runners import vmapped
-
     for points in vmapped.alike(work.points):
         name, count, why = chosen(work, points)
         work.say(f"{len(points)} points by the runner {name}: {why}")
@@ -47,30 +48,29 @@ def chosen(work: Work, points: Sequence[Point]) -> tuple[str, int, str]:
     if len(points) == 1:
         return "serial", cores(), "there is but one"
     times = timed([work.make(point) for point in points[:TRIED]], [point.seed for point in points[:TRIED]])
-    alone = min(times.one_thread, times.all_threads)
-    count = 1 if times.one_thread <= times.all_threads else cores()
-    if times.stacked is not None and times.stacked < CLEARLY * alone:
-        return "vmapped", cores(), f"a step of a point takes {_told(times.stacked)} in a stack, {_told(alone)} alone"
-    why = times.why or f"a step of a point takes {_told(alone)} alone, {_told(times.stacked or 0)} in a stack"
+    alone, count = min((seconds, count) for count, seconds in times.alone.items())
+    stacked, many = min(((seconds, count) for count, seconds in times.stacked.items()), default=(math.inf, 1))
+    if stacked < CLEARLY * alone:
+        return "vmapped", many, f"a step of a point takes {_told(stacked)} in a stack, {_told(alone)} alone"
+    why = times.why or f"a step of a point takes {_told(alone)} alone, {_told(stacked)} in a stack"
     jobs = min(work.jobs or cores(), len(points))
-    subject = work.make(points[0])
-    steps = len(points) * loop.planned_steps(subject, work.budget.steps, work.budget.epochs)
-    if jobs > 1 and STARTING + steps * times.one_thread / jobs < CLEARLY * steps * alone:
+    steps = len(points) * loop.planned_steps(work.make(points[0]), work.budget.steps, work.budget.epochs)
+    if jobs > 1 and STARTING + steps * times.alone[1] / jobs < CLEARLY * steps * alone:
         return "processes", cores(), f"{why}; {jobs} at a time are faster"
     return "serial", count, why
 
 
 def timed(subjects: Sequence[Subject], seeds: Sequence[int]) -> Times:
     """Take a few steps of the first subject alone and of all in a stack, and time them; nothing of it is kept."""
-    with threads(1):
-        one = _alone(subjects[0], seeds[0])
-    many = cores()
-    with threads(many):
-        every = _alone(subjects[0], seeds[0]) if many > 1 else one
-        try:
-            return Times(one, every, _stacked(subjects, seeds) / len(subjects))
-        except UnstackableError as why:
-            return Times(one, every, None, str(why))
+    alone, stacked, why = {}, {}, ""
+    for count in dict.fromkeys((1, cores())):
+        with threads(count):
+            alone[count] = _alone(subjects[0], seeds[0])
+            try:
+                stacked[count] = _stacked(subjects, seeds) / len(subjects)
+            except UnstackableError as bad:
+                why = str(bad)
+    return Times(alone, stacked, why)
 
 
 def _alone(subject: Subject, seed: int) -> float:
@@ -85,8 +85,6 @@ def _alone(subject: Subject, seed: int) -> float:
 
 
 def _stacked(subjects: Sequence[Subject], seeds: Sequence[int]) -> float:
-    import torch
-
     batches = [batch for _, batch, _ in islice(Feed(subjects, seeds), STEPS + 1)]
     stack = stack_of(subjects, seeds, batches[0])
     times = []

@@ -19,6 +19,7 @@ from lossdoc.errors import UserCodeError
 from lossdoc.masks import forget_calls
 from lossdoc.stack import Joined, Measured, UnstackableError, models_of
 from lossdoc.stacking.dropouts import Masks
+from lossdoc.stacking.recurrent import plain_recurrent
 from lossdoc.stacking.updates import Updates
 from lossdoc.subject import Batch, LiveOptimizer, Subject
 from lossdoc.train import Objective, Switched, gradients, mixed, right, seeded, start
@@ -55,7 +56,7 @@ class GenericStack:
         self.penalties = first.recipe.penalties
         strengths = [[each.coefficient for each in subject.recipe.penalties] for subject in subjects]
         self.coefficients = torch.tensor(strengths).to(next(iter(self.params.values())))
-        self.masks = Masks(models[0], OWN)
+        self.masks = Masks(plain_recurrent(models[0]), OWN)
         self.buffers |= self.masks.rates(models)
         self.objective = Objective(models[0], first.loss, ()).train()
         recipes = [subject.recipe for subject in subjects]
@@ -68,6 +69,7 @@ class GenericStack:
         self.rebuilding = 0.0  # seconds that the last recording took
         _, measured, _ = self._gradients(sample, [key] * len(models))
         self._agree(float(measured.loss[0]), alone.loss)
+        _followed(lambda: self.evaluate(sample))
 
     def step(self, batch: Joined, factors: Tensor, keys: Sequence[int]) -> Measured:
         """Take one step; `factors` (K,) multiply the learning rates, `keys` are what seeds each point's random numbers."""

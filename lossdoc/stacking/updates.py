@@ -101,7 +101,7 @@ class AdamKernel(Kernel):
     def __init__(self, optimizer: Optimizer, tensors: Sequence[Tensor], alike: Mapping[str, float]) -> None:
         super().__init__(optimizer, tensors)
         self.alike = alike
-        self.steps = torch.zeros((), dtype=torch.float32)
+        self.steps = torch.zeros((), dtype=torch.float32, device=tensors[0].device)
         self.moves: list[Tensor] = []
         self._begin()
 

@@ -50,8 +50,8 @@ class _OfClasses(Measure):
 
     def fit(self, outputs: Tensor, targets: Tensor) -> Both:
         """Return both as they are."""
-        if outputs.ndim != targets.ndim + 1 or outputs.shape[1:-2] + outputs.shape[-1:] != targets.shape[1:]:
-            raise UnstackableError("the outputs are not one score a class for each target")
+        fits = outputs.ndim == targets.ndim + 1 and outputs.shape[1:-2] + outputs.shape[-1:] == targets.shape[1:]
+        must(fits and not targets.is_floating_point(), "outputs and targets are not scores and class numbers")
         return outputs, targets.long().unsqueeze(-2)
 
 
@@ -134,14 +134,18 @@ def _weighed(shares: Tensor, logs: Tensor) -> Tensor:
     return products
 
 
+def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape (..., n, B) without n where that is 1."""
+    return (*shape[:-2], shape[-1]) if shape[-2:-1] == (1,) else shape
+
+
 class _OfNumbers(Measure):
     """Losses of numbers (K, ..., B) against numbers (K or 1, ..., B); a last dimension of 1 counts for nothing."""
 
     def fit(self, outputs: Tensor, targets: Tensor) -> Both:
         """Return targets shaped and typed like the outputs."""
-        shape = outputs.shape[1:]
-        if targets.shape[1:] not in (shape, (*shape[:-2], shape[-1])) and (*targets.shape[1:-2], targets.shape[-1]) != shape:
-            raise UnstackableError("outputs and targets differ in their shapes")
+        shape, given = tuple(outputs.shape[1:]), tuple(targets.shape[1:])
+        must(given in (shape, _bare(shape)) or _bare(given) == shape, "outputs and targets differ in their shapes")
         return outputs, targets.reshape(-1, *shape).to(outputs.dtype)
 
 
