@@ -69,7 +69,8 @@ def fit(verdicts: Sequence[Verdict]) -> tuple[float, float]:
         p = 1 / (1 + np.exp(-x @ w))
         slope = x.T @ (p - y) + RIDGE * (w - prior) * (0.2, 1.0)
         bend = (x * (p * (1 - p))[:, None]).T @ x + RIDGE * np.diag((0.2, 1.0))
-        w = w - np.linalg.solve(bend, slope)
+        move = np.linalg.solve(bend, slope)
+        w = w - move / max(1.0, float(np.abs(move).max()))  # a full step from afar runs off
     return float(w[0]), max(0.05, float(w[1]))
 
 

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from lossdoc import synthetic
 from lossdoc.curve import Axis, Context, Curve, Floats, Runs, Series
 from lossdoc.diagnosis import examine_curve, examine_runs
+from lossdoc.features import falls, folding
 from lossdoc.features.certainty import MOST
 from lossdoc.findings import Severity
 from lossdoc.rule import Rule, patterns
@@ -147,6 +148,87 @@ def test_single_samples_with_a_loss_of_zero_now_and_then_are_no_spikes() -> None
 def test_a_noisy_low_point_is_no_level_to_regret() -> None:
     fired = [seed for seed in range(40) if patterns.get("lr-too-high").fires(synthetic.few_steps(seed)) is not None]
     assert fired == []
+
+
+def smoothed(values: Floats, weight: float) -> Floats:
+    """Return the exponential running mean."""
+    means, mean = [], float(values[0])
+    for value in values:
+        mean = weight * mean + (1 - weight) * float(value)
+        means.append(mean)
+    return np.array(means)
+
+
+def test_a_fall_is_out_of_the_question_as_rarely_as_the_level_says() -> None:
+    random = np.random.default_rng(0)
+    for points, weight in ((15, 0.0), (300, 0.0), (300, 0.6)):
+        runs = [np.linspace(0.1, 0, points) + smoothed(random.normal(0, 0.1, points), weight) for _ in range(1000)]
+        assert sum(falls.fall(run).below(0.1) for run in runs) < 25
+    assert falls.fall(np.full(9, 2.3)).below(0.01)
+    assert not falls.fall(np.linspace(2, 1, 9)).below(0.5)
+    assert not falls.fall(np.array([1.0, 1.0])).below(0.5)
+
+
+@pytest.mark.parametrize("points", [10, 15, 30, 60])
+def test_too_few_noisy_steps_prove_neither_that_nothing_is_learned_nor_that_it_has_leveled_off(points: int) -> None:
+    said = Counter[str]()
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        loss = 2.3 * np.linspace(1, 1 - 0.004 * points, points) * (1 + 0.12 * random.normal(size=points))
+        said.update([examine_curve(synthetic.curve(loss, classes=None)).primary])
+    assert said["healthy"] + said["slow-learning"] + said["inconclusive"] >= 59
+
+
+def test_weights_that_do_not_change_show_in_validation_however_short_the_log() -> None:
+    loss = 2.3 * (1 + 0.1 * np.random.default_rng(1).normal(size=12))
+    assert examine_curve(synthetic.curve(loss, np.full(12, 2.31))).primary == "not-learning"
+    assert examine_curve(synthetic.curve(loss)).primary == "healthy"
+
+
+@pytest.mark.parametrize("period", [25.0, 12.5, 6.5, 20 / 3])
+def test_a_fold_finds_a_period_that_is_no_whole_number_of_points(period: float) -> None:
+    random = np.random.default_rng(2)
+    wave = np.sin(2 * np.pi * np.arange(300) / period)
+    found = folding.fold(2 * wave + random.normal(size=300), period)
+    assert found.share == pytest.approx(2 / 3, abs=0.1)
+    assert found.p < 1e-12
+
+
+def test_a_fold_clears_noise_running_means_and_a_smaller_last_batch() -> None:
+    random = np.random.default_rng(3)
+    for seed in range(200):
+        noise = random.normal(size=300)
+        assert folding.fold(noise, 25).p > 1e-5
+        assert folding.fold(smoothed(noise, 0.9), 50).p > 1e-5, seed
+        half = np.where(np.arange(300) % 13 == 12, -3.0, 0.0)
+        assert folding.fold(noise + half, 13).share < 0.1
+    assert folding.fold(np.zeros(50), 5) == folding.Wave(5, 0.0, 1.0)
+    assert folding.fold(np.arange(4.0), 5).p == 1
+
+
+@pytest.mark.parametrize("shape", [lambda t: (1 + np.cos(np.pi * t)) / 2, lambda t: 1 - t, lambda t: np.exp(-5 * t)])
+@pytest.mark.parametrize("axis", ["step", "epoch"])
+def test_a_cosine_a_line_and_an_exponential_have_no_plateau(shape: Callable[[Floats], Floats], axis: Axis) -> None:
+    for seed in range(5):
+        loss = shape(np.linspace(0, 1, 200)) + 0.1 + 0.01 * np.random.default_rng(seed).normal(size=200)
+        assert patterns.get("slow-start").fires(synthetic.curve(loss, axis=axis)) is None
+
+
+@pytest.mark.parametrize(("until", "fires"), [(14, False), (60, True)])
+def test_the_steps_that_momentum_takes_to_build_up_are_no_plateau(until: int, fires: bool) -> None:
+    steps = np.arange(300)
+    loss = 0.1 + 2.2 / (1 + np.exp((steps - 1.5 * until) / (until / 5))) + 0.03 * np.random.default_rng(4).normal(size=300)
+    assert (patterns.get("slow-start").fires(synthetic.curve(loss, axis="step")) is not None) == fires
+
+
+@pytest.mark.parametrize("points", [12, 20, 40, 80])
+def test_small_batches_of_a_short_log_are_no_rate_too_high(points: int) -> None:
+    fired = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        loss = np.exp(-np.arange(points) / 60) * random.gamma(8, 1 / 8, points)
+        fired += patterns.get("lr-too-high").fires(synthetic.curve(loss, classes=None, axis="step")) is not None
+    assert fired <= 4
 
 
 anything = st.integers(0, 120).flatmap(
