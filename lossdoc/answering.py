@@ -163,7 +163,7 @@ def _failed(bad: BaseException, *, debug: bool) -> int:
     if debug:
         say("".join(traceback.format_exception(cause)))
     elif isinstance(bad, UserCodeError):
-        say(f"error: {bad}\n{bad.tail()}")
+        say(f"{bad.headline}\n{bad.tail()}")
     else:
         frame = traceback.extract_tb(bad.__traceback__)[-1]
         place = f"{frame.filename}:{frame.lineno}"

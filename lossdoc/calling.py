@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from lossdoc.errors import UserCodeError, UserError, user_code
+from lossdoc.errors import Problem, UserCodeError, UserError, user_code
 from lossdoc.parts.losses import BuiltinLoss
 from lossdoc.subject import Batch, Loss, Penalty
 
 OFFERED = ("loss_fn", "step", "epoch", "scheduler", "scaler")
 """What the user's own training step gets by name if it asks for it, beside model, batch and optimizer."""
+
+
+PLACES: WeakKeyDictionary[nn.Module, Callable[[str], Problem]] = WeakKeyDictionary()
+"""For models of the user's own, what makes the problem of a message at the place in the file where the model is named."""
 
 
 def asked_for(step: Callable[..., Any]) -> frozenset[str]:
@@ -49,10 +54,11 @@ def optimizer_code(word: str) -> Iterator[None]:
 
 
 @contextmanager
-def model_code(what: str, model: nn.Module, batch: Batch) -> Iterator[None]:
+def model_code(what: str, model: nn.Module, batch: Batch, *, forward: bool = False) -> Iterator[None]:
     """Turn what the user's own code raises inside the block into a `UserCodeError` that names `what`.
 
-    Where weights and inputs are of different types or on different devices it says so, too.
+    Where weights and inputs are of different types or on different devices it says so, too; else, of a model's `forward`,
+    which shapes the inputs have. It is told at the model's place in the file where that is known.
 
     Raises:
         UserError: when batch normalization was given a single sample.
@@ -61,14 +67,25 @@ def model_code(what: str, model: nn.Module, batch: Batch) -> Iterator[None]:
         with user_code(what):
             yield
     except UserCodeError as bad:
+        if bad.what != what:
+            raise  # of code that was called further in, and has its own place
         if isinstance(bad.cause, ValueError) and str(bad.cause).startswith("Expected more than 1 value per channel"):
             message = f"{what} got a batch of {batch.size}, and batch normalization cannot take a single sample; "
             hint = "'data: {drop_last: true}' leaves out a last batch that is not full"
             raise UserError.of(message + hint, kind="batch") from bad
         unlike = _unlike(model, batch) if isinstance(bad.cause, RuntimeError) else ""
-        if unlike:
-            raise UserCodeError(f"{what} ({unlike})", bad.cause) from bad
+        if unlike or forward:
+            told = f"{what} ({unlike})" if unlike else f"{what}, given {shapes(batch.inputs)},"
+            raise UserCodeError(told, bad.cause, place=PLACES.get(model) if forward else None) from bad
         raise
+
+
+def shapes(inputs: Any) -> str:
+    """Return the shapes of inputs as "32x1x8x8", those of a mapping each by its name."""
+    if isinstance(inputs, Mapping):
+        return ", ".join(f"{name} {shapes(each)}" for name, each in inputs.items())
+    shape = getattr(inputs, "shape", None)
+    return _kind(inputs) if shape is None else "x".join(map(str, shape)) or "a single number"
 
 
 def _unlike(model: nn.Module, batch: Batch) -> str:
@@ -88,7 +105,7 @@ def call_model(model: nn.Module, batch: Batch) -> Any:
     Raises:
         UserError: when the model returns None.
     """
-    with model_code("the model's forward", model, batch):
+    with model_code("the model's forward", model, batch, forward=True):
         outputs = model(**batch.inputs) if isinstance(batch.inputs, Mapping) else model(batch.inputs)
     if outputs is None:
         raise UserError.of("the model's forward returned None (a forgotten return?); a tensor is meant", kind="outputs")

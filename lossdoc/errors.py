@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import pickle
 import re
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 COLOR = re.compile("(\x1b\\[[0-9;]*m)")
+NOT_THEIRS = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen ")  # files of no use in a traceback
 
 
 @dataclass(frozen=True)
@@ -65,25 +67,35 @@ class UserError(Exception):
 
 
 class UserCodeError(Exception):
-    """The user's own code raised: the command exits with 3 and shows the end of the user's own traceback."""
+    """The user's own code raised: the command exits with 3 and shows the end of the user's own traceback.
 
-    def __init__(self, what: str, cause: BaseException, tail: str | None = None) -> None:
+    `problem` says the same with the place in the file where the code is named, None where that is not known.
+    """
+
+    def __init__(
+        self, what: str, cause: BaseException, tail: str | None = None, place: Callable[[str], Problem] | None = None
+    ) -> None:
         super().__init__(f"{what} raised {type(cause).__name__}: {cause}")
         self.what = what
         self.cause = cause
+        self.problem = None if place is None else place(str(self))
         self._tail = tail
+
+    @property
+    def headline(self) -> str:
+        """What is said above the traceback."""
+        return f"error: {self}" if self.problem is None else str(self.problem)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how it is made in another process, where tracebacks do not go: with their text."""
-        return _user_code_error, (self.what, packed(self.cause), self.tail())
+        return _user_code_error, (self.what, packed(self.cause), self.tail(), self.problem)
 
     def tail(self, frames: int = 3) -> str:
         """Return the last frames of the user's own code, without lossdoc's and libraries', ending in the exception."""
         if self._tail is not None:
             return self._tail
-        package = str(Path(__file__).parent)
         stack = traceback.extract_tb(self.cause.__traceback__)
-        foreign = [frame for frame in stack if not frame.filename.startswith(package)] or list(stack)
+        foreign = [frame for frame in stack if not frame.filename.startswith(NOT_THEIRS)]
         theirs = [frame for frame in foreign if "site-packages" not in frame.filename] or foreign
         lines = traceback.format_list(theirs[-frames:]) + traceback.format_exception_only(self.cause)
         return "".join(lines).rstrip()
@@ -116,8 +128,12 @@ def unpacked(sent: tuple[bytes | None, str, str, str]) -> BaseException:
     return bad
 
 
-def _user_code_error(what: str, cause: tuple[bytes | None, str, str, str], tail: str) -> UserCodeError:
-    return UserCodeError(what, unpacked(cause), tail)
+def _user_code_error(
+    what: str, cause: tuple[bytes | None, str, str, str], tail: str, problem: Problem | None
+) -> UserCodeError:
+    bad = UserCodeError(what, unpacked(cause), tail)
+    bad.problem = problem
+    return bad
 
 
 class NotApplicable(Exception):  # noqa: N818 - not an error: an answer that a rule gives
@@ -125,8 +141,10 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: an answer that a r
 
 
 @contextmanager
-def user_code(what: str) -> Iterator[None]:
+def user_code(what: str, place: Callable[[str], Problem] | None = None) -> Iterator[None]:
     """Turn whatever the user's own code raises inside the block into a `UserCodeError` that names `what`.
+
+    `place` makes the problem of a message at the place in the file where the code is named.
 
     Errors of lossdoc's own pass unchanged, and so does an interrupt.
     """
@@ -135,7 +153,7 @@ def user_code(what: str) -> Iterator[None]:
     except (UserError, UserCodeError, NotApplicable):
         raise
     except (Exception, SystemExit) as bad:
-        raise UserCodeError(what, bad) from bad
+        raise UserCodeError(what, bad, place=place) from bad
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

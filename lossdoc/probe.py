@@ -83,20 +83,61 @@ def _by_twos(singles: list[Batch]) -> list[Batch]:
 
 
 def outputs_of(subject: Subject, model: nn.Module, batch: Batch, *, training: bool = True) -> Tensor:
-    """Return the model's outputs without leaving a trace in its buffers or its mode.
+    """Return the model's outputs without leaving a trace in its buffers or its mode; of several parts the logits.
 
     Raises:
-        NotApplicable: when the outputs are not one tensor, and the user's own loss or step may know what they are.
-        UserError: when they are not, and a loss of lossdoc's own is to take them.
+        NotApplicable: when there is no one tensor among them, and the user's own loss or step may know what they are.
+        UserError: when they are not a tensor, and a loss of lossdoc's own is to take them.
+    """
+    outputs = put_out(subject, model, batch, training=training)
+    scores = scores_in(subject, outputs)
+    if scores is None:
+        raise NotApplicable(f"the model's outputs are of the type {type(outputs).__name__}, with no tensor of logits")
+    return scores
+
+
+def put_out(subject: Subject, model: nn.Module, batch: Batch, *, training: bool = True) -> Any:
+    """Return whatever the model puts out, without leaving a trace in its buffers or its mode.
+
+    Raises:
+        UserError: when it is not a tensor, and a loss of lossdoc's own is to take it.
     """
     with watched(model, training=training), torch.no_grad():
         buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
         outputs = _call(model, buffers, batch)
-    if not isinstance(outputs, Tensor):
-        if subject.recipe.step is None:
-            needs_a_tensor(subject.loss, outputs)
-        raise NotApplicable(f"the model's outputs are a {type(outputs).__name__}, not a tensor")
+    if not isinstance(outputs, Tensor) and subject.recipe.step is None:
+        needs_a_tensor(subject.loss, outputs)
     return outputs
+
+
+def scores_in(subject: Subject, outputs: Any) -> Tensor | None:
+    """Return the tensor that holds a model's answers; None where there is none.
+
+    Of a model that makes its own loss these are what it calls `logits`. Another loss may take what it likes from outputs
+    with several parts: there is no telling which of them are the answers.
+    """
+    found = outputs
+    if subject.loss.word == "model":
+        found = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
+    return found if isinstance(found, Tensor) and found.ndim > 0 else None
+
+
+def must_have_loss(subject: Subject, model: nn.Module, batch: Batch) -> None:
+    """Refuse to call a loss that would only crash; see `must_fit`. What the user's own loss takes is for it to know."""
+    scores = scores_in(subject, put_out(subject, model, batch))
+    if scores is not None:
+        must_fit(subject, scores, batch.targets)
+
+
+def loss_of(subject: Subject, outputs: Tensor, targets: Any) -> float:
+    """Return the loss of outputs that no model has put out.
+
+    Raises:
+        NotApplicable: when the loss is the model's own, which takes no outputs.
+    """
+    if subject.loss.word == "model":
+        raise NotApplicable("the model makes its own loss, which cannot be asked about other outputs")
+    return float(call_loss(subject.loss, outputs, targets))
 
 
 def _call(model: nn.Module, buffers: Mapping[str, Tensor], batch: Batch) -> Any:
@@ -133,8 +174,10 @@ class Start:
     targets: tuple[Any, ...]
 
 
-def begin_with(subject: Subject, seed: int, batches: list[Batch]) -> Start:
+def begin_with(subject: Subject, seed: int, batches: list[Batch], *, answers: bool = True) -> Start:
     """Measure one fresh network with regularization and dropout at 0, in training mode.
+
+    Without `answers` the outputs may be anything; those that are no tensor are left out.
 
     Raises:
         NotApplicable: when the labels do not fit the outputs, so that the loss cannot be called, or these are no tensor.
@@ -145,11 +188,15 @@ def begin_with(subject: Subject, seed: int, batches: list[Batch]) -> Start:
         penalties = sum(float(each.coefficient * call_penalty(each, model)) for each in plain.recipe.penalties)
     losses, outputs, kept = [], [], 0
     for batch in batches:
-        output = outputs_of(subject, model, batch)
-        must_fit(subject, output, batch.targets)
+        output = put_out(subject, model, batch)
+        scores = scores_in(subject, output)
+        if scores is None and answers:
+            raise NotApplicable(f"the model's outputs are of the type {type(output).__name__}, with no tensor of logits")
+        if scores is not None:
+            must_fit(subject, scores, batch.targets)
+            outputs.append(scores)
+            kept += scores.numel()
         losses.append(float(call_loss(subject.loss, output, batch.targets)) + penalties)
-        outputs.append(output)
-        kept += output.numel()
         if kept >= OUTPUTS:
             break
     used = batches[: len(losses)]
@@ -166,6 +213,17 @@ def starts(subject: Subject, seeds: int = SEEDS) -> list[Start]:
 def one_start(subject: Subject) -> Start:
     """Measure the fresh network of the subject's own seed on its first batch."""
     return begin_with(subject, subject.seed, take(subject, samples=1))
+
+
+def loss_beside_logits(subject: Subject) -> tuple[float, Tensor, Tensor] | None:
+    """Return the first loss that a model makes itself, its logits (N, n) and the labels (N,); None where it shows none."""
+    start = begin_with(subject, subject.seed, take(subject, samples=1), answers=False)
+    rows = class_rows(subject, start.outputs[0], start.targets[0]) if start.outputs else None
+    if rows is None or rows.shape[1] < 2:
+        return None
+    labels = start.targets[0].reshape(-1).long()
+    fits = bool(((labels >= 0) & (labels < rows.shape[1])).all())
+    return (start.loss, rows.double(), labels) if fits else None
 
 
 def must_fit(subject: Subject, outputs: Tensor, targets: Any) -> None:

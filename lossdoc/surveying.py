@@ -22,7 +22,7 @@ from lossdoc.findings import Report
 from lossdoc.folders import Network, Place
 
 FEW = 32  # networks that one process is done with before another one has started
-BUNDLE = 8  # networks handed to a process at a time: handing over costs about a tenth of reading one
+BUNDLE = 32  # networks handed to a process at a time, at most: handing over costs about a tenth of reading one
 BINS = 256  # an outline keeps of each bin its first, least, largest and last value: more than any drawing has columns
 FORKS = sys.platform == "linux"  # elsewhere a forked process may not use the system's own libraries
 
@@ -92,7 +92,7 @@ def _shared_out(work: Callable[[Network], Answer], networks: Sequence[Network], 
         # from 3.12 on, Python warns of threads beside a fork; numpy's are made for it, and none of ours runs
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
-            yield from pool.map(_do, networks, chunksize=BUNDLE)
+            yield from pool.map(_do, networks, chunksize=min(BUNDLE, len(networks) // (4 * cores) + 1))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

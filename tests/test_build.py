@@ -281,7 +281,7 @@ def test_own_model_with_arguments(own: Any) -> None:
         (
             "{call: 'OWN:build', args: {wdith: 3}}",
             UserError,
-            "got an unexpected keyword argument 'wdith'; it is build(width=8)",
+            "model.args.wdith: there is no argument 'wdith'; did you mean 'width'? it is build(width=8)",
         ),
         ("{call: 'OWN:not_callable'}", UserError, "is a int, which cannot be called"),
         ("{call: 'OWN:number'}", UserError, "returns a int; a torch.nn.Module is meant"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lossdoc import synthetic
 from lossdoc.curve import Context, Curve, Floats, Series
-from lossdoc.features import series, unrest
+from lossdoc.features import folding, series, unrest
 from lossdoc.features.distributions import beta_share, chi2_tail, f_quantile, f_tail, normal_quantile, normal_tail
 from lossdoc.features.shape import MOST, entropy, shape
 from lossdoc.features.softmax import guessed_classes, twice
@@ -160,8 +160,8 @@ def test_prominence_stands_above_both_sides_only() -> None:
 def test_fold_finds_the_period_and_clears_noise() -> None:
     random = np.random.default_rng(2)
     noise = random.normal(size=1000)
-    assert series.fold(noise, 25).p > 1e-4
-    wave = series.fold(noise + 2 * np.sin(2 * np.pi * np.arange(1000) / 25), 25)
+    assert folding.fold(noise, 25).p > 1e-4
+    wave = folding.fold(noise + 2 * np.sin(2 * np.pi * np.arange(1000) / 25), 25)
     assert wave.share == pytest.approx(2 / 3, abs=0.05)
     assert wave.p < 1e-6
     assert 25 in series.likely_periods(np.sin(2 * np.pi * np.arange(1000) / 25))

@@ -190,7 +190,7 @@ TYPES = "(its weights are torch.float64 on cpu, its inputs torch.float32 on cpu)
 @pytest.mark.parametrize(
     ("name", "error", "told"),
     [
-        ("Exits", UserCodeError, "the model's forward raised SystemExit: 0"),
+        ("Exits", UserCodeError, "the model's forward, given 16x4, raised SystemExit: 0"),
         ("Leaves", UserCodeError, "zoo:Leaves raised SystemExit: 1"),
         (
             "Double",
@@ -198,7 +198,7 @@ TYPES = "(its weights are torch.float64 on cpu, its inputs torch.float32 on cpu)
             f"the model's forward {TYPES} raised RuntimeError: mat1 and mat2 must have the same dtype",
         ),
         ("Meta", UserError, "model.yaml:2:1: error[device] model: the model has weights on the device 'meta'"),
-        ("Raises", UserCodeError, "the model's forward raised ValueError: no such luck"),
+        ("Raises", UserCodeError, "the model's forward, given 16x4, raised ValueError: no such luck"),
         ("Numpy", UserError, "the model's forward returned a ndarray; `cross_entropy` takes one tensor"),
         ("Listed", UserError, "the model's forward returned a list; `cross_entropy` takes one tensor"),
         ("Twice", UserError, "the model's forward returned a tuple; `cross_entropy` takes one tensor"),

@@ -176,13 +176,20 @@ def test_too_few_noisy_steps_prove_neither_that_nothing_is_learned_nor_that_it_h
         random = np.random.default_rng(seed)
         loss = 2.3 * np.linspace(1, 1 - 0.004 * points, points) * (1 + 0.12 * random.normal(size=points))
         said.update([examine_curve(synthetic.curve(loss, classes=None)).primary])
-    assert said["healthy"] + said["slow-learning"] + said["inconclusive"] >= 59
+    assert said["healthy"] + said["slow-learning"] >= 56
 
 
 def test_weights_that_do_not_change_show_in_validation_however_short_the_log() -> None:
     loss = 2.3 * (1 + 0.1 * np.random.default_rng(1).normal(size=12))
     assert examine_curve(synthetic.curve(loss, np.full(12, 2.31))).primary == "not-learning"
     assert examine_curve(synthetic.curve(loss)).primary == "healthy"
+
+
+def test_noise_around_zero_is_no_level_to_be_stuck_at() -> None:
+    noise = [np.random.default_rng(seed).normal(size=1000) for seed in range(30)]
+    assert "not-learning" not in {examine_curve(synthetic.curve(loss, classes=None)).primary for loss in noise}
+    far = Counter(examine_curve(synthetic.curve(loss + 20, classes=None)).primary for loss in noise)
+    assert far["not-learning"] >= 27
 
 
 @pytest.mark.parametrize("period", [25.0, 12.5, 6.5, 20 / 3])
@@ -228,7 +235,7 @@ def test_small_batches_of_a_short_log_are_no_rate_too_high(points: int) -> None:
         random = np.random.default_rng(seed)
         loss = np.exp(-np.arange(points) / 60) * random.gamma(8, 1 / 8, points)
         fired += patterns.get("lr-too-high").fires(synthetic.curve(loss, classes=None, axis="step")) is not None
-    assert fired <= 4
+    assert fired <= 6
 
 
 anything = st.integers(0, 120).flatmap(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lossdoc.build.data import Prepared
 from lossdoc.build.own import OwnCode
 from lossdoc.build.seeding import seeded
+from lossdoc.calling import PLACES
 from lossdoc.errors import UserError, user_code
 from lossdoc.parts.initializers import Default, Initializer, OwnInitializer
 from lossdoc.parts.layer import Layer, OwnLayer, Shape, ShapeError, spoken
@@ -50,6 +51,7 @@ def _own_model(spec: Spec, own: OwnCode) -> nn.Module:
         )
         raise UserError(spec.document.problem(("model", "call"), f"{message} weights", "same-model"))
     MADE.add(model)
+    PLACES[model] = own.place(("model",))
     return model
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lossdoc.build.modules import NameTaken, imported
 from lossdoc.calling import OFFERED
-from lossdoc.errors import UserError, did_you_mean, user_code
+from lossdoc.errors import Problem, UserError, did_you_mean, user_code
 from lossdoc.spec import Spec
 
 
@@ -48,7 +48,7 @@ class OwnCode:
     def _bound(self, owner: Any, name: str, reference: str, path: tuple[str | int, ...]) -> Any:
         if inspect.isclass(owner) and inspect.isfunction(inspect.getattr_static(owner, name)):
             self._check(owner, reference.rpartition(".")[0], {}, path)
-            with user_code(reference):
+            with user_code(reference, self.place(path)):
                 owner = owner()
         return getattr(owner, name)
 
@@ -61,7 +61,7 @@ class OwnCode:
         """
         found = self.find(reference, path)
         self._check(found, reference, args, path)
-        with user_code(reference):
+        with user_code(reference, self.place(path)):
             return found(**copy.deepcopy(dict(args)))  # what it does to its arguments stays with it
 
     def function(
@@ -102,7 +102,7 @@ class OwnCode:
         return call
 
     def _module(self, name: str, path: tuple[str | int, ...]) -> Any:
-        with user_code(f"importing {name}"):
+        with user_code(f"importing {name}", self.place(path)):
             try:
                 return imported(name, self.folders)
             except NameTaken as bad:
@@ -121,16 +121,37 @@ class OwnCode:
     ) -> None:
         if not callable(found):
             self._fail(path, f"'{reference}' is a {type(found).__name__}, which cannot be called", "not-callable")
-        if takes is None:
-            return
         try:
             signature = inspect.signature(found)
         except (TypeError, ValueError):  # built in: Python does not know how it is called
+            return
+        self._known(signature, reference, args, path)
+        if takes is None:
             return
         try:
             signature.bind(*[None] * takes, **args)
         except TypeError as bad:
             self._fail(path, f"{bad}; it is {_name(reference)}{signature}", "arguments")
+
+    def _known(
+        self, signature: inspect.Signature, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...]
+    ) -> None:
+        """Refuse arguments by names that the signature does not have: probably one is misspelled."""
+        parameters = signature.parameters.values()
+        if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+            return
+        by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        known = [each.name for each in parameters if each.kind in by_name]
+        what = f"{_name(reference)}{signature}"
+        problem = self.spec.document.problem
+        strange = {name: did_you_mean(name, known) or ";" for name in args if name not in known}
+        if strange:
+            said = {name: f"there is no argument {name!r}{hint} it is {what}" for name, hint in strange.items()}
+            raise UserError(*(problem((*path, "args", name), said[name], "arguments", key=True) for name in strange))
+
+    def place(self, path: tuple[str | int, ...]) -> Callable[[str], Problem]:
+        """Return what makes the problem of a message about the code that is called at `path`."""
+        return lambda message: self.spec.document.problem((*path, "call"), message, "own-code")
 
     def _fail(self, path: tuple[str | int, ...], message: str, kind: str) -> None:
         raise UserError(self.spec.document.problem((*path, "call"), message, kind))

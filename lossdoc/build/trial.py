@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from lossdoc.build.subjects import subject
+from lossdoc.errors import UserError
 from lossdoc.spec import Spec
+from lossdoc.subject import Batch, Loss
 from lossdoc.train import Objective, seeded
 
 WIDTH = 80  # columns of a terminal that nobody has widened
@@ -34,7 +36,7 @@ def trial(spec: Spec) -> str:
     """Build, run a batch forward and back in training mode, and return the table of the layers.
 
     Raises:
-        UserError: when something does not fit.
+        UserError: when something does not fit, or the loss is no finite number.
         UserCodeError: when the user's own code raises.
     """
     made = subject(spec)
@@ -43,12 +45,36 @@ def trial(spec: Spec) -> str:
     objective = Objective(model, made.loss, made.recipe.penalties)
     with seeded(made.seed), _watched(model, spec) as rows:
         total, _, _ = objective(batch)
+        _must_be_finite(spec, float(total.detach()), batch, rows)
         total.backward()
     squares = [each.grad.square().sum() for each in model.parameters() if each.grad is not None]
     norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
     count = sum(each.numel() for each in model.parameters())
     told = f"{batch.size} samples: loss {float(total.detach()):.4g}, gradient norm {norm:.3g}, {count:,} parameters"
-    return "\n".join([*_table(rows), told, ""])
+    return "\n".join([*_table(rows), told, *_warnings(made.loss, float(total.detach())), ""])
+
+
+def _must_be_finite(spec: Spec, loss: float, batch: Batch, rows: list[Row]) -> None:
+    """Refuse a loss from which nothing can be learned, and say where along the way numbers stop being finite."""
+    if math.isfinite(loss):
+        return
+    parts = batch.inputs.values() if isinstance(batch.inputs, Mapping) else [batch.inputs]
+    first = next((row for row in rows if row.shape and not math.isfinite(row.mean)), None)
+    if any(isinstance(each, Tensor) and not each.isfinite().all() for each in parts):
+        told = "the inputs themselves hold NaN or infinity"
+    elif first is not None:
+        told = f"{'' if first.line is None else f'line {first.line}, '}'{first.name}' is the first to put out such numbers"
+    else:
+        told = "what the layers put out is finite: it comes of the loss, or of the targets"
+    message = f"the loss of the first batch is {loss:g}; a finite number is meant; {told}"
+    raise UserError(spec.document.problem(("loss",) if "loss" in spec.model_fields_set else (), message, "non-finite-loss"))
+
+
+def _warnings(loss: Loss, total: float) -> Iterator[str]:
+    """Tell a loss below 0 where its formula allows none, whatever is trained on."""
+    if total < 0 and loss.takes != "unknown":
+        hint = f" of {loss.takes}" if loss.takes.endswith("probabilities") else ""
+        yield f"warning: the loss is {total:.4g}, but {loss.word}{hint} is never below 0: does the model put out {loss.takes}?"
 
 
 @contextmanager

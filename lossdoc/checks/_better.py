@@ -11,24 +11,50 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+ROUNDING = 1e-3  # relative: float32 and a mean over other groups of samples explain less
+
+
 def judge(subject: Subject) -> Evidence | None:
     """Move the first outputs toward the right answers and away from them; the loss must prefer the first.
 
     Where there is no telling what a right answer is, nothing is found.
     """
-    from lossdoc import calling, probe
+    from lossdoc import probe
 
+    if subject.loss.word == "model":
+        return _negated(subject)
     start = probe.one_start(subject)
     pair = _better_and_worse(subject, start.outputs[0], start.targets[0])
     if pair is None:
         return None
-    better, worse = (float(calling.call_loss(subject.loss, outputs, start.targets[0])) for outputs in pair)
+    better, worse = (probe.loss_of(subject, outputs, start.targets[0]) for outputs in pair)
     if not better > worse:
         return None
     return Evidence(
         f"the loss {subject.loss.word} is {better:.4g} when the outputs move toward the right answers and {worse:.4g} when "
         f"they move away: it rewards mistakes",
         facts={"measured": better, "expected": worse, "tolerance": 0.0},
+        confidence=0.97,
+        causes=("the loss is negated: a likelihood or a score where its negative was meant",),
+    )
+
+
+def _negated(subject: Subject) -> Evidence | None:
+    """Hold the loss that a model makes itself against the cross-entropy of its logits, where it has any."""
+    import torch
+
+    from lossdoc import probe
+
+    found = probe.loss_beside_logits(subject)
+    if found is None:
+        return None
+    own, logits, labels = found
+    usual = float(torch.nn.functional.cross_entropy(logits, labels))
+    if not abs(own + usual) < ROUNDING * usual:
+        return None
+    return Evidence(
+        f"the model's own loss is {own:.4g}, where the cross-entropy of its logits is {usual:.4g}: it rewards mistakes",
+        facts={"measured": own, "expected": usual, "tolerance": ROUNDING * usual},
         confidence=0.97,
         causes=("the loss is negated: a likelihood or a score where its negative was meant",),
     )

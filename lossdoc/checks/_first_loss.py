@@ -237,10 +237,10 @@ def at_zero(subject: Subject) -> float:
     Raises:
         UserCodeError: when the loss raises.
     """
-    from lossdoc import calling, probe
+    from lossdoc import probe
 
     start = probe.one_start(subject)
-    return float(calling.call_loss(subject.loss, start.outputs[0] * 0, start.targets[0]))
+    return probe.loss_of(subject, start.outputs[0] * 0, start.targets[0])
 
 
 def facts(first: FirstLoss) -> dict[str, float]:

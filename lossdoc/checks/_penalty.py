@@ -29,7 +29,7 @@ def rise(subject: Subject, penalty: Penalty) -> tuple[float, float]:
     batch = probe.take(subject, samples=1)[0]
     plain = probe.bare(subject)
     model = plain.build(subject.seed)
-    probe.must_fit(subject, probe.outputs_of(subject, model, batch), batch.targets)
+    probe.must_have_loss(subject, model, batch)
     off = train.measure(plain, model, batch, training=True).total
     alone = replace(plain, recipe=replace(plain.recipe, penalties=(penalty,)))
     return train.measure(alone, model, batch, training=True).total - off, off

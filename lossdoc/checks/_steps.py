@@ -33,7 +33,7 @@ def track(subject: Subject, steps: int, *, at_least: int = 1) -> Track:
     batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
     training = probe.training_of(subject, subject.seed)
     for batch in batches:
-        probe.must_fit(subject, probe.outputs_of(subject, training.model(), batch), batch.targets)
+        probe.must_have_loss(subject, training.model(), batch)
     before = probe.parameters_of(training.model())
     taken = 0
     now = Track(before, before, 0)

@@ -59,7 +59,7 @@ def accumulating_gradients(subject: Subject, *, near: float = 0.1) -> Evidence |
     before = probe.parameters_of(training.model())
     for step in range(2):
         batch = batches[step % len(batches)]
-        probe.must_fit(subject, probe.outputs_of(subject, training.model(), batch), batch.targets)
+        probe.must_have_loss(subject, training.model(), batch)
         alone.append(probe.gradient(plain, training.model(), batch))
         with train.seeded(subject.seed, step):
             training.step(batch, 1.0, 0)

@@ -90,6 +90,8 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4, near: float = 1e
 
 def _inside(subject: Subject, near: float) -> Evidence | None:
     """Look for a softmax inside the user's own loss or step; None where there is none or nothing can be told."""
+    if subject.loss.word == "model":
+        return _in_model(subject)
     answers = _answers.of(subject)
     if answers is None:
         return None
@@ -105,6 +107,32 @@ def _inside(subject: Subject, near: float) -> Evidence | None:
         confidence=0.98,
         causes=("a softmax before a cross-entropy that applies it itself",),
         remedies=(f"take the softmax out of {answers.word}: cross-entropy takes logits",),
+    )
+
+
+def _in_model(subject: Subject, *, rounding: float = 1e-5) -> Evidence | None:
+    """Hold the loss that a model makes itself against the cross-entropy of its logits, and of their softmax.
+
+    `rounding` is what float32 explains; where both cross-entropies lie as close together as that, nothing is told.
+    """
+    import torch
+
+    from lossdoc import probe
+
+    found = probe.loss_beside_logits(subject)
+    if found is None:
+        return None
+    own, logits, labels = found
+    once, twice = (float(torch.nn.functional.cross_entropy(each, labels)) for each in (logits, logits.softmax(-1)))
+    if not (abs(own - twice) < rounding * twice and abs(own - once) > 10 * rounding * once):
+        return None
+    return Evidence(
+        f"the model's own loss is {own:.5f}: that is the cross-entropy of the softmax of its logits, {twice:.5f}, not of "
+        f"the logits, {once:.5f}",
+        facts={"measured": own, "expected": once, "tolerance": rounding * once},
+        confidence=0.98,
+        causes=("a softmax before a cross-entropy that applies it itself",),
+        remedies=("take the softmax out of the model's loss: cross-entropy takes logits",),
     )
 
 

@@ -59,7 +59,7 @@ def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
     plain = probe.bare(subject)
     batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
     objective = train.Objective(plain.build(subject.seed), plain.loss, plain.recipe.penalties).train()
-    probe.must_fit(subject, probe.outputs_of(subject, objective.model, batches[0]), batches[0].targets)
+    probe.must_have_loss(subject, objective.model, batches[0])
     state = train.start(objective, plain.recipe.optimizer)
     without = dict.fromkeys(state.params)
     if not list(objective.model.parameters()):

@@ -58,7 +58,7 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
 
     batches = probe.take(subject, samples=4 * (subject.batch_size or 1))
     for seed in range(subject.seed, subject.seed + networks):
-        start = probe.begin_with(subject, seed, batches)
+        start = probe.begin_with(subject, seed, batches, answers=False)
         bad = sum(int((~torch.isfinite(outputs)).sum()) for outputs in start.outputs)
         if bad or not math.isfinite(start.loss):
             where = f"{bad:,} outputs of the model are too" if bad else "the model's outputs are finite, so it is the loss"

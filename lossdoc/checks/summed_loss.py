@@ -77,12 +77,12 @@ def _by_loss(subject: Subject, batch: Batch) -> tuple[float, float]:
     """Return the loss of the first outputs, and of the same taken twice."""
     import torch
 
-    from lossdoc import calling, probe
+    from lossdoc import probe
 
     outputs = probe.outputs_of(subject, probe.bare(subject).build(subject.seed), batch)
     probe.must_fit(subject, outputs, batch.targets)
-    once = calling.call_loss(subject.loss, outputs, batch.targets)
-    return float(once), float(calling.call_loss(subject.loss, torch.cat([outputs] * 2), torch.cat([batch.targets] * 2)))
+    once = probe.loss_of(subject, outputs, batch.targets)
+    return once, probe.loss_of(subject, torch.cat([outputs] * 2), torch.cat([batch.targets] * 2))
 
 
 def _by_step(subject: Subject, batch: Batch) -> tuple[float, float]:

@@ -61,7 +61,7 @@ def symmetric_weights(subject: Subject, *, alike: float = 1e-6) -> Evidence | No
     plain = probe.bare(subject)
     model = plain.build(subject.seed)
     batch = probe.take(subject, samples=1)[0]
-    probe.must_fit(subject, probe.outputs_of(subject, model, batch), batch.targets)
+    probe.must_have_loss(subject, model, batch)
     wide = {name: each for name, each in probe.parameters_of(model).items() if each.ndim > 1 and len(each) > 1}
     if not wide:
         raise NotApplicable("no layer has two units or more")

@@ -91,7 +91,7 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
         batch = batches[trial % len(batches)]
         training = probe.training_of(subject, subject.seed + trial)
         model = training.model()
-        probe.must_fit(subject, probe.outputs_of(subject, model, batch), batch.targets)
+        probe.must_have_loss(subject, model, batch)
         before = probe.parameters_of(model)
         slopes = probe.gradient(plain, model, batch)
         with train.seeded(subject.seed, trial):

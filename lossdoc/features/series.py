@@ -23,14 +23,6 @@ class Trend(NamedTuple):
     z: float
 
 
-class Wave(NamedTuple):
-    """A period in points, the share of the variance that one mean wave explains (adjusted R²), and the F test's p."""
-
-    period: float
-    share: float
-    p: float
-
-
 def medians(table: Floats) -> Floats:
     """Return the medians along the last axis; numpy's own median takes 20 ms to import, and longer for few values."""
     n = table.shape[-1]
@@ -282,22 +274,6 @@ def ranks(values: Floats) -> Floats:
     result = np.empty(len(values))
     result[np.argsort(values, kind="stable")] = np.arange(len(values))
     return result
-
-
-def fold(values: Floats, period: float, bins: int = 30) -> Wave:
-    """Test whether values repeat: one-way analysis of variance over the phase in a period (in points, may be fractional)."""
-    n = len(values)
-    count = max(2, min(bins, math.floor(period)))
-    phase = np.minimum((np.arange(n) % period) / period * count, count - 1).astype(np.intp)
-    many = np.bincount(phase, minlength=count)
-    means = np.bincount(phase, values, minlength=count) / np.maximum(many, 1)
-    total = float(((values - values.mean()) ** 2).sum())
-    if n <= count + 1 or not total > 0:
-        return Wave(period, 0.0, 1.0)
-    left = float(((values - means[phase]) ** 2).sum())
-    share = 1 - (left / (n - count)) / (total / (n - 1))
-    ratio = ((total - left) / (count - 1)) / (left / (n - count)) if left > 0 else math.inf
-    return Wave(period, share, f_tail(ratio, count - 1, n - count))
 
 
 def likely_periods(values: Floats, least: float = 0.2, many: int = 3) -> NDArray[np.intp]:

@@ -26,11 +26,13 @@ NONE = Sign(0.0)
 def peak(s: Shape, times: float) -> Sign:
     """Blow up in the first half, above `times` the loss of having learned nothing.
 
-    In a log by steps it stands above the first loss too by more than noise, or the smooth curve rises by more than its own.
+    In a log by steps it stands above the first loss too by more than noise, which was the later noise times the level, or
+    the smooth curve rises by more than its own.
     """
     rise = unrest.peak(s)
     height = s.reference + rise.height
-    if not (s.by_epoch or height - s.y[0] > rise.noise or series.draw_up(s.smooth) > 8 * _smooth_noise(s)):
+    noise = rise.noise * max(1.0, s.reference / s.end) if s.end > 0 else rise.noise
+    if not (s.by_epoch or height - s.y[0] > noise or series.draw_up(s.smooth) > 8 * _smooth_noise(s)):
         return NONE
     summary = f"blew up to {height:.3g} at {s.unit} {s.x[rise.top]:g} and ends at {s.end:.3g}"
     return Sign(height / (times * s.reference) if rise.height > rise.noise else 0.0, summary, 0, s.n // 2)

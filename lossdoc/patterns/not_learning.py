@@ -85,7 +85,8 @@ def not_learning(
     else:
         return None
     taken = math.inf if s.by_epoch else float(s.x[-1] - s.x[0])
-    if not _constant(s) and not fall(s.y).below(still * abs(s.end) * min(1.0, taken / steps)):
+    level = 0.0 if s.y.min() < 0 and abs(s.end) < s.noise else abs(s.end)  # around 0, as of a policy, it says nothing
+    if not _constant(s) and not (level and fall(s.y).below(still * level * min(1.0, taken / steps))):
         raise NotApplicable("it looks like noise, but is too short or too noisy to show a slow descent")
     facts = {"level": s.end, "noise": s.noise, "z": s.trend.z}
     return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), certainty("not-learning", s.n / short))

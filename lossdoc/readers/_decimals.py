@@ -22,7 +22,7 @@ Words = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
 Other = Callable[[bytes], float | None]
 
-BLOCK = 1 << 18  # bytes: enough that the calls of numpy do not count, little beside the columns
+BLOCK = 1 << 19  # bytes: enough that the calls of numpy do not count, little beside the columns
 FEW = 1 << 14  # cells that are parsed sooner all at once than column by column
 PAD = b"0" * 24  # stands before a block, that the words of its first cell begin in it
 LINE, POINT, MINUS = 10, 46, 45

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lossdoc.errors import Problem
 from lossdoc.parts.layer import NoClassesError, Shape, ShapeError, UnknownShapeError, spoken
-from lossdoc.parts.losses import BuiltinLoss
+from lossdoc.parts.losses import BuiltinLoss, ModelLoss
 from lossdoc.spec.document import Document, Path
 from lossdoc.spec.models import Range, Spec
 
@@ -64,6 +64,11 @@ def _model(spec: Spec, document: Document) -> Iterator[Problem]:
 
 def _loss(spec: Spec, document: Document) -> Iterator[Problem]:
     loss, goal = spec.loss, spec.data.source.goal
+    if isinstance(loss, ModelLoss) and spec.model.layers is not None:
+        message = (
+            "a list of layers returns no loss; it is named here, as in 'loss: cross_entropy' ('model: {call: ...}' may)"
+        )
+        yield document.problem(("loss",), message, "loss")
     if not isinstance(loss, BuiltinLoss) or goal is None:
         return
     at: Path = ("loss",)

@@ -152,7 +152,7 @@ class Spec(Block):
 
     version: Annotated[int, Field(ge=1, le=1), Meant("1 (the version of this language)")] = 1
     name: Text = "model"
-    seed: Annotated[int, Field(ge=0, lt=2**63), Meant("a whole number of 0 or more")] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63), Meant("a whole number from 0 up to 2^63 - 1")] = 0
     python_path: Names | None = None
     data: DataBlock
     model: ModelBlock
