@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from lossdoc.errors import Problem, UserCodeError, UserError, user_code
+from lossdoc.errors import Problem, UserCodeError, UserError, kind_of, user_code
 from lossdoc.parts.losses import BuiltinLoss
 from lossdoc.subject import Batch, Loss, Penalty
 
@@ -85,7 +85,7 @@ def shapes(inputs: Any) -> str:
     if isinstance(inputs, Mapping):
         return ", ".join(f"{name} {shapes(each)}" for name, each in inputs.items())
     shape = getattr(inputs, "shape", None)
-    return _kind(inputs) if shape is None else "x".join(map(str, shape)) or "a single number"
+    return kind_of(inputs) if shape is None else "x".join(map(str, shape)) or "a single number"
 
 
 def _unlike(model: nn.Module, batch: Batch) -> str:
@@ -123,7 +123,7 @@ def call_loss(loss: Loss, outputs: Any, targets: Any) -> Tensor:
         value = loss(outputs, targets)
     if isinstance(value, Tensor) and value.numel() == 1:
         return value.reshape(())
-    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _kind(value)
+    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else kind_of(value)
     hint = "a forgotten return?" if value is None else "a .mean() is missing" if isinstance(value, Tensor) else "no .item()"
     raise UserError.of(f"loss {loss.word} returned {got}; a scalar tensor is meant ({hint})", kind="own-loss")
 
@@ -135,7 +135,7 @@ def needs_a_tensor(loss: Loss, outputs: Any) -> None:
         UserError: when the outputs are not one tensor.
     """
     if isinstance(loss, BuiltinLoss) and not isinstance(outputs, Tensor):
-        message = f"the model's forward returned {_kind(outputs)}; `{loss.word}` takes one tensor"
+        message = f"the model's forward returned {kind_of(outputs)}; `{loss.word}` takes one tensor"
         raise UserError.of(message, kind="outputs")
 
 
@@ -153,7 +153,7 @@ def call_penalty(penalty: Penalty, model: nn.Module) -> Tensor | float:
         raise UserError.of(message, kind="own-penalty")
     if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1):
         return value.reshape(()) if isinstance(value, Tensor) else value
-    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _kind(value)
+    got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else kind_of(value)
     hint = " (a .sum() is missing)" if isinstance(value, Tensor) else " (a forgotten return?)" if value is None else ""
     raise UserError.of(f"regularization {penalty.word} returned {got}; a single number is meant{hint}", kind="own-penalty")
 
@@ -161,8 +161,3 @@ def call_penalty(penalty: Penalty, model: nn.Module) -> Tensor | float:
 def _changes(model: nn.Module) -> int:
     """Return how often the parameters were changed in place, as torch counts it."""
     return sum(each._version for each in model.parameters())  # noqa: SLF001 - the only name that torch has for it
-
-
-def _kind(value: Any) -> str:
-    """Return what a value is: "None", "a tuple"."""
-    return "None" if value is None else f"a {type(value).__name__}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+WIDEST = 160  # characters of a faulty line that are shown, around the fault
 COLOR = re.compile("(\x1b\\[[0-9;]*m)")
 NOT_THEIRS = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen ")  # files of no use in a traceback
 
@@ -43,9 +44,10 @@ class Problem:
         head = f"{self.place}: " if self.place else ""
         text = f"{head}{'warning' if self.warning else 'error'}[{self.kind}] {self.message}"
         if self.source is not None and self.source.strip():
-            text += f"\n    {self.source.rstrip()}"
+            start = max(0, (self.column or 1) - 1 - WIDEST // 2) if len(self.source.rstrip()) > WIDEST else 0
+            text += f"\n    {self.source.rstrip()[start : start + WIDEST]}"
             if self.column is not None:
-                text += f"\n    {' ' * (self.column - 1)}^"
+                text += f"\n    {' ' * (self.column - 1 - start)}^"
         return text
 
 
@@ -154,6 +156,12 @@ def user_code(what: str, place: Callable[[str], Problem] | None = None) -> Itera
         raise
     except (Exception, SystemExit) as bad:
         raise UserCodeError(what, bad, place=place) from bad
+
+
+def kind_of(value: object) -> str:
+    """Return what a value is: "None", "a tuple", "an int"."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

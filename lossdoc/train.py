@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lossdoc.calling import asked_for, call_loss, call_model, call_penalty, model_code, optimizer_code
-from lossdoc.errors import UserError, user_code
+from lossdoc.errors import UserError, kind_of, user_code
 from lossdoc.masks import key_dropouts
 from lossdoc.subject import Batch, LiveOptimizer, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
 
@@ -200,7 +200,7 @@ class OwnTraining:
             loss = self.own.call(self._model, batch, self.optimizer, **extra)
         self.taken += 1
         if not isinstance(loss, (int, float)) and not (isinstance(loss, Tensor) and loss.numel() == 1):
-            got = "None (a forgotten return?)" if loss is None else f"a {type(loss).__name__}"
+            got = "None (a forgotten return?)" if loss is None else kind_of(loss)
             raise UserError.of(f"step {self.own.word} returned {got}; it must return the loss", kind="own-step")
         value = float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
         return Losses(value, value)

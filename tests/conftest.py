@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is loaded: two workers, and what they start, share two cores
+
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
 

@@ -283,8 +283,8 @@ def test_own_model_with_arguments(own: Any) -> None:
             UserError,
             "model.args.wdith: there is no argument 'wdith'; did you mean 'width'? it is build(width=8)",
         ),
-        ("{call: 'OWN:not_callable'}", UserError, "is a int, which cannot be called"),
-        ("{call: 'OWN:number'}", UserError, "returns a int; a torch.nn.Module is meant"),
+        ("{call: 'OWN:not_callable'}", UserError, "is an int, which cannot be called"),
+        ("{call: 'OWN:number'}", UserError, "returns an int; a torch.nn.Module is meant"),
         ("{call: 'OWN:broken'}", UserCodeError, "raised RuntimeError: no such luck"),
     ],
 )
@@ -441,7 +441,7 @@ def test_own_numbers_make_a_regression(own: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "more", "told"),
     [
-        ("bad", "", "returns a int; (inputs, targets) as arrays, a list of such samples, a torch Dataset, a DataLoader"),
+        ("bad", "", "returns an int; (inputs, targets) as arrays, a list of such samples, a torch Dataset, a DataLoader"),
         ("unequal", "", "got inputs shaped (20, 2) and targets shaped (3,); as many of both are meant"),
         ("once", "", "a torch Dataset, a DataLoader"),
         ("odd_batches", "", "pairs (inputs, targets) are meant"),

@@ -133,7 +133,8 @@ def test_a_model_may_return_its_own_loss(make: Any) -> None:
 
 
 def test_a_model_without_a_loss_of_its_own_is_told(make: Any) -> None:
-    made = make("data: {source: {call: 'own:numbers'}}\n" + LAYERS + "loss: model\n")
+    model = "model: {call: 'torch.nn:Linear', args: {in_features: 4, out_features: 2}}\n"
+    made = make("data: {source: {call: 'own:numbers'}}\n" + model + "loss: model\n")
     with pytest.raises(UserError, match="the model puts out Tensor; with 'loss: model' it returns the loss"):
         begin(made, 0).step(first(made), 1.0, 0)
 
@@ -188,7 +189,7 @@ def test_an_optimizer_that_asks_for_the_loss_several_times(make: Any) -> None:
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        ("own:nothing", "'own:nothing' returns a int; an optimizer like torch's own is meant"),
+        ("own:nothing", "'own:nothing' returns an int; an optimizer like torch's own is meant"),
         ("own:no_rate", "has no learning rate 'lr' above 0"),
         ("own:grops", r"has no 'grops'; did you mean 'groups'\?"),
     ],

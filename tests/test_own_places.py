@@ -166,7 +166,7 @@ WANTED = "(inputs, targets) as arrays, a list of such samples, a torch Dataset, 
     ("what", "told"),
     [
         ("none", f"'places:bad' returns nothing (a forgotten return?); {WANTED}"),
-        ("number", f"returns a int; {WANTED}"),
+        ("number", f"returns an int; {WANTED}"),
         ("text", f"returns a str; {WANTED}"),
         ("array", f"returns one array shaped (60, 4), without targets; {WANTED}"),
         ("tensor", f"returns one array shaped (60, 4), without targets; {WANTED}"),

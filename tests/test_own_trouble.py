@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -297,6 +298,99 @@ def test_what_own_code_prints_never_reaches_the_report(tmp_path: Path) -> None:
     assert "{not json" in done.stderr
     assert "{nor this" in done.stderr
     assert done.returncode == 0
+
+
+FAULTS = """
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self, width=4, scale=1.0, add=0.0):
+        super().__init__()
+        self.a, self.scale, self.add = nn.Linear(width, 3), scale, add
+    def forward(self, x): return self.a(x) * float(self.scale) + self.add
+def build(width, **_): return Net(width)
+def strict(width): return Net(width)
+def broken(): raise ValueError("own fault")
+def several():
+    return [{"x": torch.zeros(4), "mask": torch.ones(2), "y": 0}] * 20
+class Two(Net):
+    def forward(self, x, mask): return self.a(x @ mask)
+def matrix(outputs, targets): return outputs
+def penalty(model): return "much"
+"""
+FAULTY = "data: {source: %s, batch_size: 16}\nmodel: {call: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "told"),
+    [
+        (
+            FAULTY % ("iris", "faulty:strict, args: {widht: 3}"),
+            UserError,
+            "2:37: error[arguments] model.args.widht: there is no argument 'widht'; did you mean 'width'? it is strict(",
+        ),
+        (FAULTY % ("iris", "faulty:build, args: {widht: 3}"), UserError, "2:15: error[arguments] model.call: missing a req"),
+        (FAULTY % ("iris", "faulty:broken"), UserCodeError, "2:15: error[own-code] model.call: faulty:broken raised ValueE"),
+        (FAULTY % ("iris", "raising:f"), UserCodeError, "2:15: error[own-code] model.call: importing raising raised ZeroD"),
+        (
+            FAULTY % ("iris", "faulty:Net, args: {width: 5}"),
+            UserCodeError,
+            "2:15: error[own-code] model.call: the model's forward, given 16x4, raised RuntimeError: mat1 and mat2",
+        ),
+        (
+            FAULTY % ("{call: faulty:several}", "faulty:Two") + "",
+            UserCodeError,
+            "2:15: error[own-code] model.call: the model's forward, given x 16x4, mask 16x2, raised RuntimeError",
+        ),
+        (
+            FAULTY % ("iris", "faulty:Net, args: {scale: nan}") + "loss: cross_entropy\n",
+            UserError,
+            "3:7: error[non-finite-loss] loss: the loss of the first batch is nan; a finite number is meant; what the",
+        ),
+        (
+            FAULTY % ("iris", "faulty:Net") + "loss: {call: faulty:matrix}\n",
+            UserError,
+            "3:14: error[own-loss] loss.call: loss faulty:matrix returned a tensor of shape (16, 3); a scalar",
+        ),
+        (
+            FAULTY % ("iris", "faulty:Net") + "regularization: {call: faulty:penalty}\n",
+            UserError,
+            "3:24: error[own-penalty] regularization.call: regularization faulty:penalty returned a str; a single number",
+        ),
+        (
+            FAULTY % ("{csv: {path: none.csv, target: y}}", "faulty:Net"),
+            UserError,
+            "1:16: error[missing-file] data.source: ",
+        ),
+        (
+            FAULTY % ("{csv: {path: a.csv, target: z}}", "faulty:Net"),
+            UserError,
+            "1:16: error[missing-column] data.source: ",
+        ),
+    ],
+)
+def test_faults_are_told_where_the_code_or_the_data_are_named(
+    tmp_path: Path, text: str, error: type[Exception], told: str
+) -> None:
+    (tmp_path / "faulty.py").write_text(FAULTS)
+    (tmp_path / "raising.py").write_text("1 / 0\n")
+    (tmp_path / "a.csv").write_text("x,y\n1,0\n2,1\n3,0\n4,1\n5,0\n")
+    if "several" in text:
+        text = text.replace("batch_size", "batch: {x: [x, mask], y: y}, batch_size")
+    with pytest.raises(error) as caught:
+        trial(loads(text, str(tmp_path / "model.yaml")))
+    bad: Any = caught.value
+    assert f"model.yaml:{told}" in (bad.headline if isinstance(bad, UserCodeError) else str(bad))
+    if isinstance(bad, UserCodeError):
+        assert pickle.loads(pickle.dumps(bad)).headline == bad.headline  # noqa: S301 - our own
+        assert "<frozen" not in bad.tail()
+        assert "importlib" not in bad.tail()
+
+
+def test_a_loss_below_0_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "faulty.py").write_text(FAULTS)
+    text = FAULTY % ("iris", "faulty:Net, args: {add: 100}") + "loss: nll\n"
+    assert "but nll of log-probabilities is never below 0" in trial(loads(text, str(tmp_path / "model.yaml")))
 
 
 class Block(nn.Module):

@@ -96,7 +96,7 @@ def test_nan_is_a_number() -> None:
 
 
 def test_quoted_numbers_are_text() -> None:
-    assert "got '3'; a whole number of 0 or more is meant, without quotes" in faults(SHORT + "seed: '3'\n")
+    assert "got '3'; a whole number from 0 up to 2^63 - 1 is meant, without quotes" in faults(SHORT + "seed: '3'\n")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lossdoc.build.feeds import DatasetFeed, Feed, Keys, LoaderFeed, Order, TensorFeed
 from lossdoc.build.given import MEANT, Unfit, as_rows, by_split, is_indexed, is_iterable, labels_of, pair, told
 from lossdoc.build.own import OwnCode
+from lossdoc.build.places import placed
 from lossdoc.build.preprocessing import Steps, preprocess
 from lossdoc.build.seeding import seeded
 from lossdoc.datasets.source import Data, Goal, OwnSource
@@ -41,7 +42,7 @@ class Prepared:
         feed = self.feeds["train"]
         inputs = feed.inputs if isinstance(feed, TensorFeed) else next(feed.batches(Order(1), 0)).inputs
         if not isinstance(inputs, Tensor):
-            raise UserError.of("a list of layers takes one tensor as its input; use 'model: {call: ...}'", kind="batch")
+            raise UserError.of("a list of layers takes one tensor as its input; use 'model: {call: ...}'", kind="layers")
         return inputs[0]
 
 
@@ -56,9 +57,12 @@ def prepare(spec: Spec) -> Prepared:
     if isinstance(source, OwnSource):
         with seeded(spec.data.split.seed):
             given = OwnCode(spec).call(source.call, source.args, PATH)
-        prepared = _own(spec, given, source.call)
+        with placed(spec, ("data",)):
+            prepared = _own(spec, given, source.call)
     else:
-        prepared = replace(_arrays(spec, source.load(Path(spec.file).parent)), goal=source.goal)
+        with placed(spec, PATH):
+            data = source.load(Path(spec.file).parent)
+        prepared = replace(_arrays(spec, data), goal=source.goal)
     for split, feed in prepared.feeds.items():
         if feed.size == 0:
             _fail(spec, f"the {split} split is empty", "empty")

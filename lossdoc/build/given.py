@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lossdoc.build.feeds import INPUT_KEYS, TARGET_KEYS, Keys
-from lossdoc.errors import user_code
+from lossdoc.errors import kind_of, user_code
 from lossdoc.subject import Split
 
 SPLITS: Mapping[str, Split] = {
@@ -131,7 +131,7 @@ def told(given: Any) -> str:
         return f"a {type(given).__name__} of {len(given)} ({', '.join(kinds)}{', ...' if len(given) > 4 else ''})"
     if isinstance(given, Mapping):
         return f"a mapping with the keys {', '.join(map(str, given)) or '(none)'}"
-    return f"a {type(given).__name__}"
+    return kind_of(given)
 
 
 def _of_module(module: Any, word: str) -> dict[Split, Any]:

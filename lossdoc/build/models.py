@@ -16,7 +16,7 @@ from lossdoc.build.data import Prepared
 from lossdoc.build.own import OwnCode
 from lossdoc.build.seeding import seeded
 from lossdoc.calling import PLACES
-from lossdoc.errors import UserError, user_code
+from lossdoc.errors import UserError, kind_of, user_code
 from lossdoc.parts.initializers import Default, Initializer, OwnInitializer
 from lossdoc.parts.layer import Layer, OwnLayer, Shape, ShapeError, spoken
 from lossdoc.parts.losses import BuiltinLoss
@@ -141,7 +141,7 @@ def _memory(spec: Spec, word: str, at: Path) -> Iterator[None]:
 def _filled(spec: Spec, filled: object, weight: Tensor, word: str, path: Path) -> Tensor:
     """Return what the user's own initializer made, if it can take a weight's place."""
     if not isinstance(filled, Tensor) or filled.shape != weight.shape:
-        got = f"a tensor shaped {tuple(filled.shape)}" if isinstance(filled, Tensor) else f"a {type(filled).__name__}"
+        got = f"a tensor shaped {tuple(filled.shape)}" if isinstance(filled, Tensor) else kind_of(filled)
         message = (
             f"'{word}' returns {got} for a weight shaped {tuple(weight.shape)}; it is to fill the weight, or return one"
         )
@@ -168,7 +168,7 @@ def _shape_behind(spec: Spec, module: nn.Module, layer: OwnLayer, at: Path, inpu
         outputs = module(inputs)
     module.train(training)
     if not isinstance(outputs, Tensor) or outputs.shape[:1] != inputs.shape[:1]:
-        got = f"a tensor shaped {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        got = f"a tensor shaped {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else kind_of(outputs)
         message = f"'{layer.call}' makes {got} of two samples; one tensor, two long, is meant"
         raise UserError(spec.document.problem((*at, "call"), message, "shape"))
     return tuple(outputs.shape[1:])
@@ -176,6 +176,6 @@ def _shape_behind(spec: Spec, module: nn.Module, layer: OwnLayer, at: Path, inpu
 
 def _module(spec: Spec, made: object, word: str, path: tuple[str | int, ...]) -> nn.Module:
     if not isinstance(made, nn.Module):
-        message = f"'{word}' returns a {type(made).__name__}; a torch.nn.Module is meant"
+        message = f"'{word}' returns {kind_of(made)}; a torch.nn.Module is meant"
         raise UserError(spec.document.problem((*path, "call"), message, "model"))
     return made

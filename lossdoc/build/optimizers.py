@@ -12,7 +12,7 @@ from torch.optim import Optimizer as TorchOptimizer
 
 from lossdoc.build.own import OwnCode
 from lossdoc.calling import optimizer_code
-from lossdoc.errors import NotApplicable, UserError
+from lossdoc.errors import NotApplicable, UserError, kind_of
 from lossdoc.parts.optimizers import Optimizer as Builtin
 from lossdoc.parts.optimizers import OptimizerWord, OwnOptimizer
 from lossdoc.spec import Spec
@@ -74,7 +74,7 @@ def optimizer(spec: Spec, build: Callable[[int], nn.Module]) -> Optimizer:
         with optimizer_code(word.call):
             made = found(given, **word.args)
         if not hasattr(made, "param_groups") or not hasattr(made, "step"):
-            _fail(spec, f"'{word.call}' returns a {type(made).__name__}; an optimizer like torch's own is meant")
+            _fail(spec, f"'{word.call}' returns {kind_of(made)}; an optimizer like torch's own is meant")
         return made  # type: ignore[no-any-return]  # the user's own
 
     first = make(build(spec.seed)).param_groups[0]

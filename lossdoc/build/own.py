@@ -12,7 +12,7 @@ from typing import Any
 
 from lossdoc.build.modules import NameTaken, imported
 from lossdoc.calling import OFFERED
-from lossdoc.errors import Problem, UserError, did_you_mean, user_code
+from lossdoc.errors import Problem, UserError, did_you_mean, kind_of, user_code
 from lossdoc.spec import Spec
 
 
@@ -120,7 +120,7 @@ class OwnCode:
         self, found: Any, reference: str, args: Mapping[str, Any], path: tuple[str | int, ...], takes: int | None = 0
     ) -> None:
         if not callable(found):
-            self._fail(path, f"'{reference}' is a {type(found).__name__}, which cannot be called", "not-callable")
+            self._fail(path, f"'{reference}' is {kind_of(found)}, which cannot be called", "not-callable")
         try:
             signature = inspect.signature(found)
         except (TypeError, ValueError):  # built in: Python does not know how it is called

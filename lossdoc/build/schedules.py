@@ -9,7 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lossdoc.build.own import OwnCode
-from lossdoc.errors import UserError, user_code
+from lossdoc.errors import UserError, kind_of, user_code
 from lossdoc.parts.schedules import OwnSchedule, Schedule, ScheduleWord, Warmup
 from lossdoc.spec.document import Path
 
@@ -42,7 +42,7 @@ def _function(own: OwnCode, word: OwnSchedule, path: Path) -> Factor:
         if isinstance(found, torch.Tensor) and found.numel() == 1:
             found = found.item()
         if not isinstance(found, int | float):
-            got = "None (a forgotten return?)" if found is None else f"a {type(found).__name__}"
+            got = "None (a forgotten return?)" if found is None else kind_of(found)
             message = f"'{word.call}' returns {got}; a number, the factor on the learning rate, is meant"
             raise UserError(own.spec.document.problem((*path, "call"), message, "schedule"))
         return float(found)

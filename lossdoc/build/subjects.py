@@ -15,6 +15,7 @@ from lossdoc.build.feeds import LoaderFeed, Order
 from lossdoc.build.models import builder
 from lossdoc.build.optimizers import optimizer
 from lossdoc.build.own import OwnCode
+from lossdoc.build.places import placed
 from lossdoc.build.placing import Placing, placing
 from lossdoc.build.schedules import schedule
 from lossdoc.errors import NotApplicable, UserError, user_code
@@ -142,7 +143,8 @@ class Variants:
 
 def _subject(spec: Spec, data: Prepared, seed: int, build: Callable[[int], nn.Module] | None = None) -> Subject:
     place = placing(spec)
-    loss, build = _loss(spec), build or _builder(spec, data, place)
+    with placed(spec):
+        loss, build = _loss(spec), build or _builder(spec, data, place)
     feed = data.feeds["train"]
     batch_size = feed.size if spec.optimizer.whole and feed.size is not None else spec.data.batch_size
     expected = spec.checks.initial_loss
@@ -206,7 +208,11 @@ def _batches(
     def batches(split: Split, epoch: int) -> Iterator[Batch]:
         if split not in data.feeds:
             raise NotApplicable(f"there is no {split} split")
-        return place.batches(data.feeds[split].batches(training if split == "train" else others, epoch))
+        return told(place.batches(data.feeds[split].batches(training if split == "train" else others, epoch)))
+
+    def told(given: Iterator[Batch]) -> Iterator[Batch]:
+        with placed(spec):
+            yield from given
 
     return batches
 

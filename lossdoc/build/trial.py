@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossdoc.build.places import placed
 from lossdoc.build.subjects import subject
 from lossdoc.errors import UserError
 from lossdoc.spec import Spec
@@ -43,7 +44,7 @@ def trial(spec: Spec) -> str:
     model = made.build(made.seed).train()
     batch = next(iter(made.batches("train", 0)))
     objective = Objective(model, made.loss, made.recipe.penalties)
-    with seeded(made.seed), _watched(model, spec) as rows:
+    with placed(spec), seeded(made.seed), _watched(model, spec) as rows:
         total, _, _ = objective(batch)
         _must_be_finite(spec, float(total.detach()), batch, rows)
         total.backward()
@@ -74,7 +75,8 @@ def _warnings(loss: Loss, total: float) -> Iterator[str]:
     """Tell a loss below 0 where its formula allows none, whatever is trained on."""
     if total < 0 and loss.takes != "unknown":
         hint = f" of {loss.takes}" if loss.takes.endswith("probabilities") else ""
-        yield f"warning: the loss is {total:.4g}, but {loss.word}{hint} is never below 0: does the model put out {loss.takes}?"
+        odd = f"the loss is {total:.4g}, but {loss.word}{hint} is never below 0"
+        yield f"warning: {odd}: does the model put out {loss.takes}?"
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from lossdoc.datasets.source import Data, Goal, Source, Table, refuse_numbers
 from lossdoc.errors import UserError, did_you_mean, user_code
 from lossdoc.word import Text
 
+BROUGHT = ", or `pip install -c constraints.txt -e '.[data]'` in lossdoc's folder, which brings versions that fit each other"
+
 
 class Torchvision(Source):
     """A classification data set of torchvision by its class's name: images (channels, height, width) from 0 to 255."""
@@ -60,7 +62,9 @@ class Torchvision(Source):
         except RuntimeError as bad:  # compiled for another torch, it lacks its operators
             import torch
 
-            message = f"torchvision cannot be imported: {bad}; it must be the one made for torch {torch.__version__}"
+            message = (
+                f"torchvision cannot be imported: {bad}; it must be the one made for torch {torch.__version__}{BROUGHT}"
+            )
             raise UserError.of(message, kind="missing-package") from None
         made = getattr(datasets, self.name, None)
         if made is None:
@@ -164,4 +168,4 @@ def _first(lines: Sequence[str]) -> str:
 
 
 def _missing(package: str) -> UserError:
-    return UserError.of(f"this source is read with {package}; `pip install {package}`", kind="missing-package")
+    return UserError.of(f"this source is read with {package}; `pip install {package}`{BROUGHT}", kind="missing-package")

@@ -179,9 +179,10 @@ class _Reading:
         """Return a node as plain data and note its places."""
         self._nodes += 1
         if self._nodes > MOST_NODES or len(path) > 100:
-            raise UserError.of(
-                "the file is too large: more than 100,000 values, or 100 levels", kind="syntax", file=self.document.file
+            many = (
+                "100 levels" if self._nodes <= MOST_NODES else f"{MOST_NODES:,} values, with those that its aliases repeat"
             )
+            raise UserError.of(f"the file has more than {many}; that is too large", kind="syntax", file=self.document.file)
         self.document.values.setdefault(path, _mark(node))
         if id(node) in self._open:
             return self._fault(path, "an alias that contains itself", "syntax")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
@@ -19,6 +19,21 @@ MANY = 16  # words or keys: a longer list hides what was probably meant
 HABITS = {  # of other languages
     "<<": "; this language merges no mappings: write the keys out",
     "activation": "; an activation is a layer of its own: put it behind this one",
+}
+ELSEWHERE = {  # what is known by another name or in another place, by the block in which it is looked for
+    ("regularization", "weight_decay"): "; it is the optimizer's: 'optimizer: {adam: {weight_decay: ...}}'; 'l2' adds "
+    "c/2·sum w² to the loss instead",
+    ("regularization", "dropout"): "; dropout is a layer: put '- dropout: 0.5' where it is to act in 'model.layers'",
+}
+VALUES = {  # the spellings of others for one of our choices
+    "gpu": "cuda",
+    "fp16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+    "fp32": "float32",
+    "single": "float32",
+    "fp64": "float64",
+    "double": "float64",
 }
 TYPE_KEYS = ("type", "name", "class", "_target_", "class_name", "class_path")  # how other tools name the word of a block
 
@@ -63,6 +78,14 @@ def _below(word: str, cls: type[Block]) -> tuple[str, str] | None:
         if issubclass(found[1], Word) and word in TABLES.get(found[1], ()):
             return key, f"; did you mean '{key}: {{{word}: ...}}'?"
     return None
+
+
+def _choice_as_key(word: str, cls: type[Block]) -> tuple[str, str] | None:
+    """Return the shorthand key of which a stranger is one of the choices, and how it is said."""
+    key = cls.shorthand
+    if key is None or word not in _choices(keys_of(cls)[key].annotation):
+        return None
+    return key, f"; write '{key}: {word}'"
 
 
 class Resolver:
@@ -134,10 +157,10 @@ class Resolver:
     def _named(self, kind: type[Word], name: str, arguments: Any, at: Path, path: Path) -> Word | None:
         words = TABLES[kind]
         if name not in words and ":" in name:
-            self.fault(at, f"got {name!r}; own code is written 'call: {name}'", "unknown-word")
+            self.fault(at, f"got {told(name)}; own code is written 'call: {name}'", "unknown-word")
             return None
         if name not in words:
-            self.fault(at, f"{name!r} is not {kind.kind}{unknown(name, words)}", "unknown-word")
+            self.fault(at, f"{told(name)} is not {kind.kind}{unknown(name, words)}", "unknown-word")
             return None
         return self.block(words[name], arguments, path)
 
@@ -146,9 +169,12 @@ class Resolver:
         known = list(keys_of(cls))
         meant = set()
         for key in (each for each in data if each not in known):
-            below = None if suggestion(key, known, near=False) else _below(key, cls)
-            said = below[1] if below else HABITS.get(key) or unknown(key, known)
-            self.fault((*path, key), f"there is no key {key!r} here{said}", "unknown-key", key=True)
+            below = _choice_as_key(key, cls)
+            if below is None and not suggestion(key, known, near=False):
+                below = _below(key, cls)
+            habit = ELSEWHERE.get((str(path[-1]) if path else "", key)) or HABITS.get(key)
+            said = habit or (below[1] if below else unknown(key, known))
+            self.fault((*path, key), f"there is no key {told(key)} here{said}", "unknown-key", key=True)
             meant |= {key, below[0] if below else suggestion(key, known) or key}
         return meant
 
@@ -219,9 +245,14 @@ def meaning(info: FieldInfo, got: Any = None) -> str:
         return found[1].kind if issubclass(found[1], Word) else f"a mapping with {_keys(found[1])}"
     choices = _choices(info.annotation)
     if choices:
-        near = did_you_mean(got, choices) if isinstance(got, str) else ""
+        near = _nearest(got, choices) if isinstance(got, str) else ""
         return f"one of {', '.join(choices)}{near.replace('; did', ' (did').replace('?', '?)')}"
     return "true or false" if _within(info.annotation, lambda each: each is bool) else "a text"
+
+
+def _nearest(got: str, choices: Sequence[str]) -> str:
+    known = VALUES.get(got.lower())
+    return f"; did you mean '{known}'?" if known in choices else did_you_mean(got, choices)
 
 
 def whole(annotation: Any) -> bool:
