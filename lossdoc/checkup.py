@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from lossdoc import applying, build, following, loop, overfit, planning, spec, sweeping, train
 from lossdoc.diagnosis import examine_curve
@@ -67,17 +64,6 @@ class Case:
     def wants(self, name: str) -> bool:
         """Tell whether the user wants a rule to judge."""
         return (not self.select or name in self.select) and name not in self.ignore
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: on models of this size more threads cost more than they give."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def sanity(case: Case) -> Report:

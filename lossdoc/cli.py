@@ -228,11 +228,12 @@ def _on_model(model: Path, change: Model, show: Reporting, examine: Examine, *, 
     def work(found: Found, progress: Progress) -> None:
         with interrupts_held():
             from lossdoc import checkup as do  # brings torch, which --help, explain, validate and diagnose never import
+            from lossdoc.threads import threads
 
         names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
         case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, swept=swept, **names)
         found.problems += case.spec.warnings
-        with do.one_thread():
+        with threads(1):  # on models of this size more cost more than they give; a sweep's runner asks for its own number
             for report in examine(do, case):
                 found.reports.append(report)
 

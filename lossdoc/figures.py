@@ -34,7 +34,7 @@ def curves(trials: Trials, path: Path) -> None:
 
     The legend names the best trials and their last losses, and then how many more there are.
     """
-    figure, axes = _canvas(9.5, 5.0)
+    figure, axes = canvas(9.5, 5.0)
     order = trials.ranked
     colors = _Colors([_color_value(trial) for trial in order])
     ceiling = _ceiling(order)
@@ -145,7 +145,7 @@ def smoothed(series: Series) -> Series:
     return Series(step, value, series.name)
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     """Make a figure that belongs to no window and to no global state."""
     figure = _blank(width, height)
     axes = figure.add_subplot()

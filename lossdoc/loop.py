@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from lossdoc.curve import Context, Curve, Series
 from lossdoc.errors import UserError
 from lossdoc.subject import Batch, Subject
 from lossdoc.train import MOST_BATCHES, Losses, OwnTraining, Training, evaluate, seeded
+
+Fed = TypeVar("Fed")  # one batch, or those of many points joined
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,7 @@ def run(
     total = planned_steps(subject, steps, epochs)
     if isinstance(training, OwnTraining):
         training.total = total
-    for step, (epoch, batch, last) in enumerate(feed):
-        if (steps is not None and step >= steps) or (epochs is not None and epoch >= epochs):
-            return
-        if step >= MOST_BATCHES and steps is None and epoch == 0 and subject.sizes.get("train", 0) is None:
-            message = f"the training data had no end after {MOST_BATCHES:,} batches, so there are no epochs"
-            hint = "say in steps how long to train: train.max_steps, and sweep.steps for a sweep"
-            raise UserError.of(f"{message}; {hint}", kind="endless")
+    for step, (epoch, batch, last) in enumerate(within(subject, feed, steps, epochs)):
         with seeded(seed, step):
             losses = training.step(batch, subject.recipe.schedule(step, total), epoch)
             validation = evaluate(subject, training.model()) if has_validation and last else None
@@ -75,6 +72,24 @@ def run(
         yield tick
         if tick.diverged:
             return
+
+
+def within(
+    subject: Subject, feed: Iterable[tuple[int, Fed, bool]], steps: int | None, epochs: int | None
+) -> Iterator[tuple[int, Fed, bool]]:
+    """Yield what a feed yields, (epoch, batch, whether it is the epoch's last), until the steps or epochs are over.
+
+    Raises:
+        UserError: when epochs are counted, and the first one has no end.
+    """
+    for step, (epoch, batch, last) in enumerate(feed):
+        if (steps is not None and step >= steps) or (epochs is not None and epoch >= epochs):
+            return
+        if step >= MOST_BATCHES and steps is None and epoch == 0 and subject.sizes.get("train", 0) is None:
+            message = f"the training data had no end after {MOST_BATCHES:,} batches, so there are no epochs"
+            hint = "say in steps how long to train: train.max_steps, and sweep.steps for a sweep"
+            raise UserError.of(f"{message}; {hint}", kind="endless")
+        yield epoch, batch, last
 
 
 def planned_steps(subject: Subject, steps: int | None, epochs: int | None) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from lossdoc.curve import Floats
 from lossdoc.features.rising import smooth
+from lossdoc.figures import canvas
 from lossdoc.maps import LETTERS, Plane, plane
 from lossdoc.ranging import RangeTest, rates_of
 from lossdoc.ranking import RATE, Scored, flat_rates, recommended, scored
@@ -38,7 +39,7 @@ def draw(trials: Trials, folder: Path) -> None:
 
 def draw_range_test(trials: Trials, found: RangeTest | None, path: Path) -> None:
     """Draw the losses of a range test by learning rate, with what they suggest."""
-    figure, axes = _canvas()
+    figure, axes = canvas(*SIZE)
     first = max((float(trial.curve.train.value[0]) for trial in trials.trials), default=1.0)
     for number, trial in enumerate(trials.trials):
         finite = np.isfinite(trial.curve.train.value)
@@ -65,7 +66,7 @@ def draw_range_test(trials: Trials, found: RangeTest | None, path: Path) -> None
 
 
 def _map(trials: Trials, of: Plane) -> Figure:
-    figure, axes = _canvas(7.0, 4.6)
+    figure, axes = canvas(7.0, 4.6)
     metric = _metric(trials)
     rows = _heights(of)
     shades = _shades(of, metric)
@@ -190,7 +191,7 @@ def _no_ticks() -> Any:
 
 
 def _rates(trials: Trials) -> Figure:
-    figure, axes = _canvas()
+    figure, axes = canvas(*SIZE)
     points = [point for point in scored(trials) if isinstance(point.trial.point.params.get(RATE), (int, float))]
     alive = [point for point in points if math.isfinite(point.loss)]
     dead = [point for point in points if not math.isfinite(point.loss)]
@@ -249,7 +250,7 @@ def _parallel(trials: Trials) -> Figure:
     from matplotlib import colormaps
 
     paths = [path for path in trials.ranges if _varies(trials, path)]
-    figure, axes = _canvas(max(6.4, 1.9 * (len(paths) + 1)), 4.4)
+    figure, axes = canvas(max(6.4, 1.9 * (len(paths) + 1)), 4.4)
     points = scored(trials)
     order = sorted(range(len(points)), key=lambda place: points[place].loss)
     columns = [_scaled([point.trial.point.params[path] for point in points], log=path in trials.log) for path in paths]
@@ -302,19 +303,6 @@ def _scaled(values: Sequence[Any], *, log: bool) -> tuple[list[float], list[tupl
     labels += [(-0.12, "0")] if log and any(value <= 0 for value in values) else []
     labels += [(1.12, "diverged")] if not all(map(math.isfinite, values)) else []
     return [height(float(value)) for value in values], labels
-
-
-def _canvas(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
-    """Make a figure that belongs to no window and to no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    return figure, axes
 
 
 def _save(figure: Figure, path: Path) -> None:

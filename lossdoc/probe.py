@@ -26,6 +26,7 @@ from lossdoc.train import (
     Training,
     begin,
     gradients,
+    logits_in,
     seeded,
     start,
     unregularized,
@@ -116,9 +117,7 @@ def scores_in(subject: Subject, outputs: Any) -> Tensor | None:
     Of a model that makes its own loss these are what it calls `logits`. Another loss may take what it likes from outputs
     with several parts: there is no telling which of them are the answers.
     """
-    found = outputs
-    if subject.loss.word == "model":
-        found = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
+    found = logits_in(outputs) if subject.loss.word == "model" else outputs
     return found if isinstance(found, Tensor) and found.ndim > 0 else None
 
 

@@ -13,12 +13,19 @@ from lossdoc.subject import Point, Subject, Trial
 if TYPE_CHECKING:
     from lossdoc.loop import Tick
 
+SHOWN = 0.25  # seconds between two ticks without a validation that a watch is shown, where it costs something to show one
+
 Watch = Callable[[Sequence[tuple[Point, "Tick"]]], Collection[int]]
 
 
 def go_on(_seen: Sequence[tuple[Point, Tick]]) -> Collection[int]:
     """Return no place: the watch that ends nothing early."""
     return ()
+
+
+def in_chunks(points: Sequence[Point], size: int) -> list[list[Point]]:
+    """Return the points in their order, so many at a time."""
+    return [list(points[first : first + size]) for first in range(0, len(points), size)]
 
 
 def unheard(_text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from lossdoc.masks import key_dropouts
-from lossdoc.subject import Subject
+from lossdoc.subject import LiveOptimizer, Subject
 
 
 class UnstackableError(Exception):
@@ -61,6 +61,23 @@ class Stack(Protocol):
 StackMaker = Callable[[Sequence[Subject], Sequence[int], Joined, int], Stack]
 """Makes a stack of subjects, each with its seed; the batch shows shapes and types, the number is how many steps are planned,
 0 where that is not known. Raises UnstackableError."""
+
+
+def must_be_stackable(subjects: Sequence[Subject]) -> None:
+    """Refuse what no stack trains: steps and optimizers that lossdoc only calls, and a loss that is scaled up.
+
+    Raises:
+        UnstackableError: when a subject has one of these, or the subjects differ in their optimizer.
+    """
+    for recipe in (subject.recipe for subject in subjects):
+        if recipe.step is not None:
+            raise UnstackableError("the training step is your own")
+        if recipe.scaled:
+            raise UnstackableError("float16 needs its loss scaled")
+        if isinstance(recipe.optimizer, LiveOptimizer):
+            raise UnstackableError(f"the optimizer {recipe.optimizer.word} is not one of lossdoc's own")
+        if type(recipe.optimizer) is not type(subjects[0].recipe.optimizer):
+            raise UnstackableError("the points differ in their optimizer")
 
 
 def models_of(subjects: Sequence[Subject], seeds: Sequence[int]) -> list[nn.Module]:

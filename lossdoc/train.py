@@ -327,9 +327,14 @@ def accuracy(outputs: Any, targets: Any, task: Task) -> float:
     return math.nan if share is None else float(share)
 
 
+def logits_in(outputs: Any) -> Any:
+    """Return what outputs of several parts call `logits`; None where a mapping has none, other outputs as they are."""
+    return outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
+
+
 def right(outputs: Any, targets: Any, task: Task) -> Tensor | None:
     """Return what `accuracy` does as a scalar tensor, so that it works under vmap; None in the place of NaN."""
-    outputs = outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
+    outputs = logits_in(outputs)
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
         return None
     if task == "binary" and outputs.numel() == targets.numel():
@@ -361,13 +366,27 @@ def evaluate(subject: Subject, model: nn.Module, split: Split = "validation") ->
     Raises:
         UserError: when it has no end.
     """
-    measured: list[tuple[int, Losses]] = []
-    for batch in subject.batches(split, 0):
-        if len(measured) >= MOST_BATCHES and subject.sizes.get(split, 0) is None:
+    batches = whole(subject, split)
+    measured = [(batch.size, measure(subject, model, batch, training=False)) for batch in batches]
+    return mean_losses(measured, subject.loss.reduction)
+
+
+def whole(subject: Subject, split: Split) -> Iterator[Batch]:
+    """Yield all the batches of a split.
+
+    Raises:
+        UserError: when it has no end.
+    """
+    for number, batch in enumerate(subject.batches(split, 0)):
+        if number >= MOST_BATCHES and subject.sizes.get(split, 0) is None:
             message = f"the {split} data had no end after {MOST_BATCHES:,} batches; what is measured whole must end"
             raise UserError.of(message, kind="endless")
-        measured.append((batch.size, measure(subject, model, batch, training=False)))
-    return mean_losses(measured, subject.loss.reduction)
+        yield batch
+
+
+def batch_weights(sizes: Sequence[float], reduction: str) -> Sequence[float]:
+    """Return how much each batch's loss counts: its samples, where it is a mean over them, else as much as any other."""
+    return sizes if reduction == "mean" else [1.0] * len(sizes)
 
 
 def mean_losses(measured: Iterable[tuple[int, Losses]], reduction: str) -> Losses:
@@ -376,7 +395,7 @@ def mean_losses(measured: Iterable[tuple[int, Losses]], reduction: str) -> Losse
     if not parts:
         return Losses(math.nan, math.nan)
     sizes = [float(size) for size, _ in parts]
-    weights = sizes if reduction == "mean" else [1.0] * len(parts)
+    weights = batch_weights(sizes, reduction)
 
     def mean(values: Iterable[float], by: Sequence[float]) -> float:
         return sum(weight * value for weight, value in zip(by, values, strict=True)) / sum(by)

@@ -20,7 +20,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from lossdoc.errors import UserError, packed, unpacked
-from lossdoc.runner import Budget, Watch, Work, runners
+from lossdoc.runner import SHOWN, Budget, Watch, Work, runners
 from lossdoc.subject import Point, Trial
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from lossdoc.loop import Tick
 
-SHOWN = 0.25  # seconds between two ticks without a validation that a worker tells of
 LOOK = 1.0  # seconds: a worker whose own children keep its pipe open is seen to be dead so late
 TRIES = 2  # workers that a point may take along before it is given up
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from lossdoc import checkup
 from lossdoc.findings import Report
+from lossdoc.threads import threads
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SICK = sorted((CONFIGS / "sick").glob("*.yaml"))
@@ -36,10 +36,8 @@ GALLERY = {
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with threads(1):
+        yield
 
 
 def reports(command: str, path: Path) -> list[Report]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossdoc import build, spec
+from lossdoc import build, loop, spec
+from lossdoc.errors import UserError
 from lossdoc.runner import Budget, Work
 from lossdoc.runners import serial, vmapped
 from lossdoc.stacking import generic
@@ -240,6 +241,22 @@ def test_recurrent_networks_of_torch(tmp_path: Path, made: str) -> None:
     )
     make = described(tmp_path, data=DIGITS, model="{call: own:Own}", python_path="[.]")
     assert_alike(Work(make, points(), Budget(steps=12)))
+
+
+def test_data_without_an_end_end_the_stack_as_they_end_a_point_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text(
+        "import torch\nclass Endless(torch.utils.data.IterableDataset):\n def __iter__(self):\n"
+        "  while True:\n   yield torch.ones(4), 1\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(loop, "MOST_BATCHES", 20)
+    data = "{source: {call: own:Endless}, classes: 3, batch_size: 4}"
+    work = Work(described(tmp_path, data=data, python_path="[.]"), points(seeds=(0,)), Budget(epochs=1))
+    for run in (serial.run, vmapped.run):
+        with pytest.raises(UserError, match="had no end after 20 batches"):
+            trained(work, run)
 
 
 def test_what_cannot_be_stacked_is_trained_alone(tmp_path: Path) -> None:

@@ -148,10 +148,6 @@ class ImageFolder(Source):
         return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
 def _images(folder: Path) -> Iterator[Path]:
     return (each for each in sorted(folder.iterdir()) if each.suffix.lower() in IMAGES)
 

@@ -7,6 +7,22 @@ import torch
 from torch import Tensor, nn
 
 
+def gru_cell(given: Tensor, kept: Tensor, state: Tensor) -> Tensor:
+    """Return a GRU's next state, (B, out), from what its inputs and its state give to the gates, each (B, 3·out)."""
+    reset, renew, new = given.chunk(3, -1)
+    kept_reset, kept_renew, kept_new = kept.chunk(3, -1)
+    new = torch.tanh(new + torch.sigmoid(reset + kept_reset) * kept_new)
+    share = torch.sigmoid(renew + kept_renew)
+    return (1 - share) * new + share * state
+
+
+def lstm_cell(given: Tensor, kept: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an LSTM's next state and cell, (B, out) each, from what goes to the gates, each (B, 4·out), and the cell."""
+    enter, forget, new, leave = (given + kept).chunk(4, -1)
+    cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
+    return torch.sigmoid(leave) * torch.tanh(cell), cell
+
+
 class Recurrent(nn.Module):
     """What both recurrent networks share: (B, T, in) -> (B, T, out), the gates stacked in one matrix as in torch's own."""
 
@@ -30,11 +46,7 @@ class GruNetwork(Recurrent):
         state = inputs.new_zeros(inputs.shape[0], self.out)
         states = []
         for given in self.given(inputs).unbind(1):
-            reset, renew, new = given.chunk(3, -1)
-            kept_reset, kept_renew, kept = self.kept(state).chunk(3, -1)
-            new = torch.tanh(new + torch.sigmoid(reset + kept_reset) * kept)
-            share = torch.sigmoid(renew + kept_renew)
-            state = (1 - share) * new + share * state
+            state = gru_cell(given, self.kept(state), state)
             states.append(state)
         return torch.stack(states, 1)
 
@@ -50,9 +62,7 @@ class LstmNetwork(Recurrent):
         hidden = cell = inputs.new_zeros(inputs.shape[0], self.out)
         states = []
         for given in self.given(inputs).unbind(1):
-            enter, forget, new, leave = (given + self.kept(hidden)).chunk(4, -1)
-            cell = torch.sigmoid(forget) * cell + torch.sigmoid(enter) * torch.tanh(new)
-            hidden = torch.sigmoid(leave) * torch.tanh(cell)
+            hidden, cell = lstm_cell(given, self.kept(hidden), cell)
             states.append(hidden)
         return torch.stack(states, 1)
 

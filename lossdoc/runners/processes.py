@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from lossdoc.runner import Runner, Work
-from lossdoc.subject import Point, Trial
+from lossdoc.runner import Runner, Work, in_chunks
+from lossdoc.subject import Trial
 from lossdoc.threads import cores
 from lossdoc.workers import Pool
 
@@ -26,11 +26,6 @@ def run(work: Work, inner: str = "serial", chunk: int = 1) -> Iterator[Trial]:
     jobs = min(work.jobs or cores(), -(-len(work.points) // chunk))
     with Pool(work, inner, jobs, threads=max(1, cores() // jobs)) as pool:
         yield from pool.train(in_chunks(work.points, chunk))
-
-
-def in_chunks(points: Sequence[Point], size: int) -> list[list[Point]]:
-    """Return the points in their order, so many at a time."""
-    return [list(points[first : first + size]) for first in range(0, len(points), size)]
 
 
 PROCESSES = Runner(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossdoc import loop, train
-from lossdoc.runner import Runner, Work
+from lossdoc.runner import SHOWN, Runner, Work, in_chunks
 from lossdoc.runners import serial
 from lossdoc.stack import Joined, Measured, Stack, UnstackableError
 from lossdoc.stacking.choice import stack_of
@@ -26,7 +27,6 @@ VECTORS = re.compile(  # values that may differ between the points of a stack: t
     r"|model\.layers\.\d+\.(dropout(\.rate)?|\w+\.init\b.*)"
 )
 CHUNK = 64  # points: more gain little, and beyond the caches they lose again
-SHOWN = 0.25  # seconds between two looks at the points in training
 WORTH = 0.1  # the share of points that must have ended before the others go on without them
 
 Rows = NDArray[np.float64]
@@ -36,8 +36,8 @@ def run(work: Work) -> Iterator[Trial]:
     """Train the points in stacks of one architecture each and yield each trial as it ends."""
     for points in alike(work.points):
         size = chunk_size(work, points)
-        for first in range(0, len(points), size):
-            yield from run_chunk(work, points[first : first + size])
+        for chunk in in_chunks(points, size):
+            yield from run_chunk(work, chunk)
 
 
 def chunk_size(work: Work, points: Sequence[Point]) -> int:
@@ -83,10 +83,12 @@ class Chunk:
         self.subjects = [work.make(point) for point in points]
         self.first = self.subjects[0]
         seeds = [point.seed for point in points]
-        _, sample, _ = next(iter(Feed(self.subjects, seeds)))
-        planned = loop.planned_steps(self.first, work.budget.steps, work.budget.epochs)
-        self.stack: Stack = stack_of(self.subjects, seeds, sample, planned)
         self.feed = Feed(self.subjects, seeds)
+        batches = iter(self.feed)
+        first = next(batches)
+        self.batches = itertools.chain([first], batches)
+        planned = loop.planned_steps(self.first, work.budget.steps, work.budget.epochs)
+        self.stack: Stack = stack_of(self.subjects, seeds, first[1], planned)
         self.schedules = _Schedules(self.subjects, planned)
         self.places = list(range(len(points)))
         self.ended: set[int] = set()
@@ -100,9 +102,8 @@ class Chunk:
     def run(self) -> Iterator[Trial]:
         """Train until the budget is spent or no point is left, and yield each trial as it ends."""
         budget = self.work.budget
-        for step, (epoch, batch, last) in enumerate(self.feed):
-            if (budget.steps is not None and step >= budget.steps) or (budget.epochs is not None and epoch >= budget.epochs):
-                break
+        batches = loop.within(self.first, self.batches, budget.steps, budget.epochs)
+        for step, (epoch, batch, last) in enumerate(batches):
             self._step(step, batch)
             if self.has_validation and last:
                 self._validate()
@@ -111,10 +112,20 @@ class Chunk:
             if len(self.ended) == len(self.points):
                 return
             self._compact(step + 1)
-        if self.has_validation and (not self.validation or self.validation[-1][0] != len(self.losses)):
+        if self.has_validation and not self._validated:
             self._validate()
         yield from self._end(self._diverged(), diverged=True)
-        yield from self._end([place for place in self.places if place not in self.ended], diverged=False)
+        yield from self._end(self._alive, diverged=False)
+
+    @property
+    def _alive(self) -> list[int]:
+        """The places of the points that still train."""
+        return [place for place in self.places if place not in self.ended]
+
+    @property
+    def _validated(self) -> bool:
+        """Whether the validation split was measured after the last step."""
+        return bool(self.validation) and self.validation[-1][0] == len(self.losses)
 
     def _step(self, step: int, batch: Joined) -> None:
         keys = {seed: mixed(seed, step) for seed in self.feed.streams}
@@ -129,30 +140,28 @@ class Chunk:
 
     def _validate(self) -> None:
         """Measure the validation split, as `train.evaluate` does for one point."""
-        weights, losses, sizes, accuracies = [], [], [], []
+        losses, sizes, accuracies = [], [], []
         for batch in whole(self.first, "validation"):
             measured: Measured = self.stack.evaluate(batch)
-            size = float(len(batch.targets))
-            weights.append(size if self.first.loss.reduction == "mean" else 1.0)
-            sizes.append(size)
+            sizes.append(float(len(batch.targets)))
             losses.append(self._row(measured.loss))
             accuracies.append(self._row(measured.accuracy))
-        loss = np.average(losses, axis=0, weights=weights)
+        loss = np.average(losses, axis=0, weights=train.batch_weights(sizes, self.first.loss.reduction))
         self.validation.append((len(self.losses), loss, np.average(accuracies, axis=0, weights=sizes)))
 
     def _diverged(self) -> list[int]:
         """Return the places whose last losses are not all finite numbers."""
         finite = np.isfinite(self.losses[-1])
-        if self.validation and self.validation[-1][0] == len(self.losses):
+        if self._validated:
             finite &= np.isfinite(self.validation[-1][1])
-        return [] if finite.all() else [place for place in self.places if not finite[place] and place not in self.ended]
+        return [] if finite.all() else [place for place in self._alive if not finite[place]]
 
     def _watched(self, epoch: int, *, validated: bool) -> list[int]:
         """Show the points in training to the watch, at each validation and now and then; return those to end."""
         if not validated and time.monotonic() - self.looked < SHOWN:
             return []
         self.looked = time.monotonic()
-        alive = [place for place in self.places if place not in self.ended]
+        alive = self._alive
         seen = [(self.points[place], self._tick(place, epoch)) for place in alive]
         return [alive[at] for at in self.work.watch(seen)] if seen else []
 
@@ -160,7 +169,7 @@ class Chunk:
         step = len(self.losses)
         loss, accuracy = float(self.losses[-1][place]), float(self.accuracies[-1][place])
         validation = None
-        if self.validation and self.validation[-1][0] == step:
+        if self._validated:
             _, losses, accuracies = self.validation[-1]
             validation = Losses(float(losses[place]), float(losses[place]), float(accuracies[place]))
         return loop.Tick(step, epoch, Losses(loss, loss, accuracy), validation)
@@ -170,7 +179,7 @@ class Chunk:
         if not places:
             return
         steps = len(self.losses)
-        if self.has_validation and not diverged and (not self.validation or self.validation[-1][0] != steps):
+        if self.has_validation and not diverged and not self._validated:
             self._validate()
         self.ended.update(places)
         losses, accuracies = np.array(self.losses)[:, places], np.array(self.accuracies)[:, places]

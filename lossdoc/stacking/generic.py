@@ -17,11 +17,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from lossdoc.errors import UserCodeError
 from lossdoc.masks import forget_calls
-from lossdoc.stack import Joined, Measured, UnstackableError, models_of
+from lossdoc.stack import Joined, Measured, UnstackableError, models_of, must_be_stackable
 from lossdoc.stacking.dropouts import Masks
 from lossdoc.stacking.recurrent import plain_recurrent
 from lossdoc.stacking.updates import Updates
-from lossdoc.subject import Batch, LiveOptimizer, Subject
+from lossdoc.subject import Batch, Subject
 from lossdoc.train import Objective, Switched, gradients, mixed, right, seeded, start
 
 OWN = "model."  # what the names of a model's parameters begin with inside an objective
@@ -41,12 +41,7 @@ class GenericStack:
 
     def __init__(self, subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined, steps: int = 0) -> None:
         first = subjects[0]
-        if first.recipe.step is not None:
-            raise UnstackableError("the training step is your own")
-        if first.recipe.scaled:
-            raise UnstackableError("float16 needs its loss scaled")
-        if isinstance(first.recipe.optimizer, LiveOptimizer):
-            raise UnstackableError(f"the optimizer {first.recipe.optimizer.word} is not one of lossdoc's own")
+        must_be_stackable(subjects)
         models = models_of(subjects, seeds)
         key = mixed(seeds[0], 0)
         alone = _Alone.of(first, models[0], of_point(sample, 0), key)

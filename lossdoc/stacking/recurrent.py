@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossdoc.parts.networks import gru_cell, lstm_cell
+
 Cell = Callable[[Tensor, Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]
 
 
@@ -61,23 +63,9 @@ class PlainRecurrent(nn.Module):
         return torch.stack(states), state
 
 
-def _gru(given: Tensor, kept: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    reset, renew, new = given.chunk(3, -1)
-    kept_reset, kept_renew, kept_new = kept.chunk(3, -1)
-    new = torch.tanh(new + torch.sigmoid(reset + kept_reset) * kept_new)
-    share = torch.sigmoid(renew + kept_renew)
-    return (new + share * (state[0] - new),)
-
-
-def _lstm(given: Tensor, kept: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    enter, forget, new, leave = (given + kept).chunk(4, -1)
-    cell = torch.sigmoid(forget) * state[1] + torch.sigmoid(enter) * torch.tanh(new)
-    return torch.sigmoid(leave) * torch.tanh(cell), cell
-
-
 CELLS: dict[str, Cell] = {
-    "GRU": _gru,
-    "LSTM": _lstm,
+    "GRU": lambda given, kept, state: (gru_cell(given, kept, state[0]),),
+    "LSTM": lambda given, kept, state: lstm_cell(given, kept, state[1]),
     "RNN_TANH": lambda given, kept, _: (torch.tanh(given + kept),),
     "RNN_RELU": lambda given, kept, _: (torch.relu(given + kept),),
 }

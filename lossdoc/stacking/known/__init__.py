@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from lossdoc.calling import model_code
 from lossdoc.errors import UserCodeError, UserError, user_code
 from lossdoc.parts.optimizers import BUILTIN
-from lossdoc.stack import Joined, Measured, Stack, UnstackableError, models_of
+from lossdoc.stack import Joined, Measured, Stack, UnstackableError, models_of, must_be_stackable
 from lossdoc.stacking.known.kinds import layers
 from lossdoc.stacking.known.layer import Mode, must
 from lossdoc.stacking.known.losses import Accuracy, measure
@@ -103,10 +103,9 @@ def make(subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined, step
     Raises:
         UnstackableError: when a layer, the loss, a penalty or the optimizer is not known here.
     """
+    must_be_stackable(subjects)
     for recipe in (subject.recipe for subject in subjects):
-        must(recipe.step is None and not recipe.scaled, "the model is trained by a step of its own, or in float16")
         must(type(recipe.optimizer) in BUILTIN.values(), f"the optimizer {recipe.optimizer.word} is not lossdoc's")
-        must(type(recipe.optimizer) is type(subjects[0].recipe.optimizer), "the points differ in their optimizer")
     must(all(isinstance(part, Tensor) for part in (sample.inputs, sample.targets)), "a batch is more than two tensors")
     stack = KnownStack(subjects, seeds)
     try:
