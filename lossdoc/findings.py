@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class Severity(StrEnum):
@@ -54,8 +56,35 @@ Answer = Evidence | Passed | None
 
 
 @dataclass(frozen=True)
+class Proof:
+    """What an experiment says of a cause: the same thing, with one change, was trained from the same seeds.
+
+    `status` is "confirmed" where the change repaired the symptom beyond the noise between seeds, "ruled out" where it did
+    not, "suspected" where it could not be tried; `why` says the latter in words. `change` is what was changed, `fix` the
+    same as a unified diff of the model.yaml or as the line of code to change. `gain` is the mean difference of the scores
+    before and after, `error` its standard error over `seeds` seeds, in units of `measure`; NaN where nothing was tried.
+    `curves` are those before and after, for drawing.
+    """
+
+    status: Literal["confirmed", "ruled out", "suspected"]
+    change: str = ""
+    fix: str = ""
+    measure: str = ""
+    before: float = math.nan
+    after: float = math.nan
+    gain: float = math.nan
+    error: float = math.nan
+    seeds: int = 0
+    why: str = ""
+    curves: tuple[object, object] | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
-    """A rule that fired, with its evidence and with causes, tests and remedies in the order in which to try them."""
+    """A rule that fired, with its evidence and with causes, tests and remedies in the order in which to try them.
+
+    `proof` is what experiments said of it, None where none were made.
+    """
 
     code: str
     name: str
@@ -64,6 +93,7 @@ class Finding:
     causes: tuple[str, ...]
     confirm: tuple[str, ...]
     remedies: tuple[str, ...]
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True)
