@@ -237,7 +237,7 @@ def _chance(subject: Subject, measure: Measure) -> float:
         return 0.0
     batches = list(train.whole(subject, "validation" if "validation" in subject.sizes else "train"))
     labels = torch.cat([batch.targets.reshape(-1) for batch in batches])
-    return float(labels.unique(return_counts=True)[1].max() / len(labels))
+    return float(torch.unique(labels, return_counts=True)[1].max() / len(labels))
 
 
 def _score(trial: Trial, measure: Measure, variance: dict[Split, float], chance: float, split: Split = "train") -> float:
