@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lossdoc import applying, build, following, loop, overfit, planning, spec, sweeping, train
+from lossdoc import applying, build, following, loop, overfitting, planning, spec, sweeping, train
 from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import UserError
 from lossdoc.findings import Report, Severity
@@ -77,7 +77,7 @@ def memorize(case: Case) -> Report:
     asked = case.spec.overfit
     case.progress.stage(f"overfit: {asked.samples} samples by heart")
     show = _Shown(case.progress)
-    found = overfit.memorize(
+    found = overfitting.memorize(
         case.subject,
         samples=asked.samples,
         batch_size=asked.batch_size,
@@ -86,7 +86,7 @@ def memorize(case: Case) -> Report:
         watch=show,
     )
     show.end()
-    report = overfit.report(found, case.rules("Memorization"), source=case.subject.source)
+    report = overfitting.report(found, case.rules("Memorization"), source=case.subject.source)
     return replace(report, findings=tuple(one for one in report.findings if case.wants(one.name)))
 
 

@@ -142,9 +142,23 @@ def _reports(
             raise UserError.of(message, kind="unknown-run", file=table.source)
         curves = [curve for curve in curves if curve.run == run]
     reports = [examine_curve(curve, title=title, source=source, notes=notes, **rules) for curve in curves]
-    if len(curves) > 1:
-        reports.append(examine_runs(Runs(tuple(curves)), title=title, source=source, notes=notes, **rules))
+    for name, alike in _of_one_network(curves).items():
+        together = examine_runs(Runs(tuple(alike)), title=title, source=source, notes=notes, **rules)
+        reports.append(replace(together, run=name))
     return reports
+
+
+def _of_one_network(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
+    """Return the runs that differ in their seed only, two or more, by a name for them together.
+
+    They are all of a file's, but for those called `point/seed`, as in the curves of a sweep.
+    """
+    parts = [(curve.run or "").split("/") for curve in curves]
+    swept = bool(parts) and all(len(part) == 2 and "".join(part).isdecimal() for part in parts)
+    groups: dict[str, list[Curve]] = {}
+    for curve, part in zip(curves, parts, strict=True):
+        groups.setdefault(f"{part[0]}/*" if swept else "*", []).append(curve)
+    return {name: alike for name, alike in groups.items() if len(alike) > 1}
 
 
 def _too_little(curve: Curve) -> str | None:

@@ -55,7 +55,9 @@ def heading(report: Report) -> str:
     """Return what a report is about: its title, with the run in a file of several."""
     if report.run is None:
         return report.title
-    return f"{report.title}, all runs together" if report.run == "*" else f"{report.title}, run {report.run}"
+    if report.run.endswith("*"):
+        return f"{report.title}, all runs {'' if report.run == '*' else report.run + ' '}together"
+    return f"{report.title}, run {report.run}"
 
 
 def trials_in(report: Report) -> Trials | None:

@@ -42,6 +42,36 @@ def _page(rule: Rule[Any], width: int, *, unicode: bool) -> str:
     return "\n".join(parts)
 
 
+def in_markdown(rule: Rule[Any]) -> str:
+    """Return the page of a rule in Markdown, as it stands in docs/rules."""
+    parts = [f"# {rule.name}", "", f"`{rule.code}` · {rule.severity.value}", "", rule.page.summary, ""]
+    picture = [line[2:] for line in _picture(rule, WIDEST, unicode=True) if line]
+    parts += ["```text", *picture, "```", ""] if picture else []
+    for heading in HEADINGS:
+        parts += [f"## {heading}", "", rule.page.sections[heading], ""]
+    if rule.thresholds:
+        parts += ["## Thresholds", "", *(f"- `{name} = {value}`" for name, value in rule.thresholds.items()), ""]
+    return "\n".join(parts)
+
+
+def index_in_markdown() -> str:
+    """Return the list of all rules in Markdown, each with a link to its page."""
+    parts = ["# What lossdoc looks for", ""]
+    for title, folder in TITLES.items():
+        parts += [f"## {title}", "", "| name | code | severity | what it finds |", "|---|---|---|---|"]
+        for rule in sorted(folder.all(), key=lambda one: one.code):
+            first = rule.page.summary.split(". ")[0].rstrip(".").replace("|", "\\|")
+            parts.append(f"| [{rule.name}]({rule.name}.md) | {rule.code} | {rule.severity.value} | {first} |")
+        parts.append("")
+    return "\n".join(
+        [
+            *parts,
+            "These pages are what `lossdoc explain NAME` shows; `pytest tests/test_docs.py --overwrite` writes them.",
+            "",
+        ]
+    )
+
+
 def contents(width: int = 110) -> str:
     """Return the list of all patterns and checks, each with its severity and its first sentence."""
     parts = []

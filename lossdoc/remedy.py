@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lossdoc.members import Members
 from lossdoc.subject import Subject
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from lossdoc.findings import Finding
+    from lossdoc.parts.layer import Layer
     from lossdoc.spec import Spec
 
-
-@dataclass(frozen=True)
-class Patient:
-    """What is to be repaired: the subject, and the description it was built from (None where it came from Python code)."""
-
-    subject: Subject
-    spec: Spec | None = None
+Apply = Callable[[Subject], Subject]
 
 
 @dataclass(frozen=True)
@@ -29,18 +27,63 @@ class Change:
     `values` are new values by their path in the model.yaml: the subject is then built anew from the changed description,
     and the fix can be written as a diff. Where the change lies in the user's own code, `values` is empty, `apply` does
     to the subject what `line`, the line of code to change, would do to its source; None where that cannot be tried.
+    `causes` are the names of the findings that it proves where it repairs, the most telling first. `longer` is by how much
+    longer than before is trained.
     """
 
     summary: str
-    values: Mapping[str, Any]
-    apply: Callable[[Subject], Subject] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    causes: tuple[str, ...] = ()
+    apply: Apply | None = None
     line: str = ""
     longer: float = 1.0
+
+    @property
+    def key(self) -> str:
+        """What tells it from other changes of the same subject."""
+        return repr(sorted(self.values.items())) if self.values else self.summary
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is to be repaired: the subject, and the description it was built from (None where it came from Python code).
+
+    `values` are those by which the description differs from its file, after the changes that have been made already.
+    """
+
+    subject: Subject
+    spec: Spec | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of the description, none where the model is the user's own code."""
+        return (self.spec.model.layers or ()) if self.spec is not None else ()
+
+    @cached_property
+    def written(self) -> list[Any]:
+        """The same layers as they stand in the file."""
+        if self.spec is None or not self.layers:
+            return []
+        model = self.spec.document.data["model"]
+        return list(model if isinstance(model, list) else model["layers"])
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The untrained model, to be looked at only."""
+        return self.subject.build(self.subject.seed)
+
+    def configured(self, path: str) -> Any:
+        """Return what stands in the file at a path of blocks, None where nothing does or a shorthand stands for it."""
+        data = None if self.spec is None else self.spec.document.data
+        for part in path.split("."):
+            data = data.get(part) if isinstance(data, dict) else None
+        return data
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A way to repair: `cures` are the names of the findings that it answers, the likeliest cause first.
+    """A way to repair: `cures` are the names of the findings that it answers, the likeliest first.
 
     `changes(patient, finding)` yields the changes to try, the mildest first; none where it does not apply.
     """

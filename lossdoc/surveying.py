@@ -120,9 +120,11 @@ def _answer(network: Network, asked: Asked, given: frozenset[str], *, light: boo
         try:
             if place.found and not _first_of_a_log(place, asked, given):
                 continue
-            answer.logs.append(place.path)
             reports = [replace(each, title=place.title) for each in asked.reports(place.path, place.title)]
         except UserError as bad:
+            if place.found and all(problem.kind == "no-curve" for problem in bad.problems):
+                continue
+            answer.logs.append(place.path)
             if len(given) < 2 or any(problem.kind != "unknown-run" for problem in bad.problems):
                 answer.problems += bad.problems
             continue
@@ -130,6 +132,7 @@ def _answer(network: Network, asked: Asked, given: frozenset[str], *, light: boo
             message = f"cannot be read: {bad.strerror or bad}"
             answer.problems.append(Problem(message, kind="unreadable", file=place.path))
             continue
+        answer.logs.append(place.path)
         answer.reports += reports
         alone += reports if len(reports) == 1 else []
     together = _together(network, alone, asked)

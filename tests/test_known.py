@@ -141,7 +141,7 @@ NETS: dict[str, tuple[Make, Callable[[], Tensor]]] = {
         type(module()).__name__: (chain(linear(5, 8), module, linear(8)), images(5))
         for module in (
             nn.ReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus, nn.LeakyReLU, nn.PReLU,
-            nn.Identity,
+            nn.Identity, net.Exponential,
         )
     },
     "gelu tanh": (chain(linear(5, 8), lambda: nn.GELU("tanh"), linear(8)), images(5)),

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lossdoc import overfit, samples
+from lossdoc import overfitting, samples
 from lossdoc.errors import UserCodeError
 from lossdoc.findings import Severity
 from lossdoc.loop import Tick
@@ -49,7 +49,7 @@ def uphill(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> 
 
 
 def names(found: Memorization) -> set[str]:
-    return {finding.name for finding in overfit.report(found).findings}
+    return {finding.name for finding in overfitting.report(found).findings}
 
 
 def product(rows: int = 200) -> tuple[Tensor, Tensor]:
@@ -148,8 +148,8 @@ def test_a_token_is_told_from_another_by_all_that_came_before_it() -> None:
 )
 def test_a_healthy_network_is_healthy_at_its_own_rate(optimizer: Optimizer, build: Callable[[int], nn.Module]) -> None:
     told: list[Tick] = []
-    found = overfit.memorize(on_digits(optimizer, build=build), watch=told.append)
-    report = overfit.report(found)
+    found = overfitting.memorize(on_digits(optimizer, build=build), watch=told.append)
+    report = overfitting.report(found)
     assert report.primary == "healthy"
     assert report.findings == ()
     assert report.passed == ("LS601",)
@@ -166,7 +166,7 @@ def test_the_score_is_that_of_the_trained_model_on_all_samples() -> None:
         return made[-1]
 
     case = on_digits(Adam(lr=1e-3), build=build)
-    found = overfit.memorize(case, steps=20)
+    found = overfitting.memorize(case, steps=20)
     drawn = samples.collect(case, 64)
     right = (made[-1](drawn.inputs).argmax(1) == drawn.targets).double().mean()
     assert found.attempts[-1].score == pytest.approx(float(right))
@@ -176,13 +176,13 @@ def test_the_score_is_that_of_the_trained_model_on_all_samples() -> None:
 def test_regularization_is_off_and_the_same_run_comes_out_again() -> None:
     plain = on_digits(Adam(lr=1e-2))
     heavy = replace(plain, recipe=replace(plain.recipe, penalties=(L2(100.0),)))
-    first, second = overfit.memorize(plain), overfit.memorize(heavy)
+    first, second = overfitting.memorize(plain), overfitting.memorize(heavy)
     assert first.curve.train.value.tolist() == second.curve.train.value.tolist()
 
 
 def test_a_much_too_high_rate_is_named_and_another_one_passes() -> None:
-    found = overfit.memorize(on_digits(Sgd(lr=10.0)))
-    report = overfit.report(found)
+    found = overfitting.memorize(on_digits(Sgd(lr=10.0)))
+    report = overfitting.report(found)
     assert report.primary == "healthy"
     assert [(finding.name, finding.severity) for finding in report.findings] == [("lr-too-high", Severity.WARNING)]
     assert found.reached is not None
@@ -190,9 +190,9 @@ def test_a_much_too_high_rate_is_named_and_another_one_passes() -> None:
 
 
 def test_a_too_low_rate_is_named_and_another_one_passes() -> None:
-    found = overfit.memorize(on_digits(Adam(lr=1e-3)), steps=100)
+    found = overfitting.memorize(on_digits(Adam(lr=1e-3)), steps=100)
     assert [attempt.ended for attempt in found.attempts] == ["out of steps", "reached"]
-    report = overfit.report(found)
+    report = overfitting.report(found)
     assert [(finding.name, finding.severity) for finding in report.findings] == [("lr-too-low", Severity.WARNING)]
 
 
@@ -207,8 +207,8 @@ def test_a_too_low_rate_is_named_and_another_one_passes() -> None:
     ids=["frozen", "uphill", "uphill-adam", "overflow"],
 )
 def test_a_failed_curve_is_named(sick: Callable[[], Subject], wanted: str) -> None:
-    found = overfit.memorize(sick())
-    report = overfit.report(found)
+    found = overfitting.memorize(sick())
+    report = overfitting.report(found)
     assert report.primary == "overfit-subset"
     assert wanted in names(found)
     assert len(found.attempts) == 3
@@ -227,8 +227,8 @@ def test_contradictory_labels_are_a_ceiling_that_may_be_reached() -> None:
     inputs = torch.cat([x[:30], x[:1], x[:1]])
     targets = torch.cat([y[:30], (y[:2] + 5) % 10])
     targets[31] = targets[0]  # two of three copies agree: one answer of 32 must be wrong
-    found = overfit.memorize(subject({"train": (inputs, targets)}, mlp(64, 10, 64), Adam(lr=1e-2), classes=10))
-    report = overfit.report(found)
+    found = overfitting.memorize(subject({"train": (inputs, targets)}, mlp(64, 10, 64), Adam(lr=1e-2), classes=10))
+    report = overfitting.report(found)
     assert found.contradictory == 1
     assert found.goal == pytest.approx(31 / 32)
     assert report.primary == "healthy"
@@ -237,18 +237,18 @@ def test_contradictory_labels_are_a_ceiling_that_may_be_reached() -> None:
 
 def test_a_regression_is_known_when_one_percent_of_the_variance_is_left() -> None:
     case = subject({"train": product()}, mlp(3, 1, 64), Adam(lr=1e-2))
-    found = overfit.memorize(case)
+    found = overfitting.memorize(case)
     drawn = samples.collect(case, 64)
     variance = float(drawn.targets.var(correction=0))
-    assert overfit.report(found).primary == "healthy"
+    assert overfitting.report(found).primary == "healthy"
     assert found.goal == LEFT_OVER
     assert found.curve.train.value[-1] / variance == pytest.approx(found.attempts[0].score, rel=1e-3)
     assert found.attempts[0].score <= LEFT_OVER
 
 
 def test_a_model_that_cannot_express_the_targets_fails() -> None:
-    found = overfit.memorize(subject({"train": product()}, lambda _: nn.Linear(3, 1), Adam(lr=1e-2)), steps=300)
-    assert overfit.report(found).primary == "overfit-subset"
+    found = overfitting.memorize(subject({"train": product()}, lambda _: nn.Linear(3, 1), Adam(lr=1e-2)), steps=300)
+    assert overfitting.report(found).primary == "overfit-subset"
     assert min(attempt.score for attempt in found.attempts) > 0.5  # a product has no linear part
 
 
@@ -265,17 +265,17 @@ def test_running_averages_that_disagree_are_a_warning() -> None:
 
         return made
 
-    healthy = overfit.report(overfit.memorize(on_digits(Adam(lr=1e-2), build=build(nn.BatchNorm1d))))
+    healthy = overfitting.report(overfitting.memorize(on_digits(Adam(lr=1e-2), build=build(nn.BatchNorm1d))))
     assert healthy.findings == ()
-    spoiled = overfit.report(overfit.memorize(on_digits(Adam(lr=1e-2), build=build(Spoiled))))
+    spoiled = overfitting.report(overfitting.memorize(on_digits(Adam(lr=1e-2), build=build(Spoiled))))
     assert spoiled.primary == "healthy"
     assert [(finding.name, finding.severity) for finding in spoiled.findings] == [("overfit-subset", Severity.WARNING)]
 
 
 def test_what_cannot_be_counted_is_not_judged() -> None:
     case = replace(on_digits(Adam(lr=1e-3)), task="unknown")
-    found = overfit.memorize(case, steps=30)
-    report = overfit.report(found)
+    found = overfitting.memorize(case, steps=30)
+    report = overfitting.report(found)
     assert found.measure is None
     assert report.skipped.keys() == {"LS601"}
     assert report.findings == ()
@@ -286,11 +286,11 @@ def test_the_users_own_mistake_is_the_users() -> None:
         raise KeyError("pixels")
 
     with pytest.raises(UserCodeError, match="mine raised KeyError"):
-        overfit.memorize(on_digits(Adam(lr=1e-3), recipe=Recipe(Adam(lr=1e-3), step=OwnStep("mine", broken))))
+        overfitting.memorize(on_digits(Adam(lr=1e-3), recipe=Recipe(Adam(lr=1e-3), step=OwnStep("mine", broken))))
 
 
 def test_a_stall_is_half_of_the_attempt_without_a_record() -> None:
-    found = overfit.memorize(on_digits(Adam(lr=1e-2), build=frozen))
+    found = overfitting.memorize(on_digits(Adam(lr=1e-2), build=frozen))
     assert {attempt.ended for attempt in found.attempts} == {"stalled"}
     assert all(100 < attempt.steps < 200 for attempt in found.attempts)
     assert math.isclose(found.attempts[0].curve.train.value.min(), found.attempts[0].curve.train.value.max(), rel_tol=1e-5)

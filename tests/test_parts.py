@@ -325,6 +325,7 @@ def test_maxout_is_the_maximum_of_its_pieces() -> None:
         (activations.Tanh(), 0.5, math.tanh(0.5)),
         (activations.Sigmoid(), 0.5, 1 / (1 + math.exp(-0.5))),
         (activations.Softplus(), 0.5, math.log1p(math.exp(0.5))),
+        (activations.Exponential(), 0.5, math.exp(0.5)),
         (activations.Gelu(), 0.5, 0.25 * (1 + math.erf(0.5 / math.sqrt(2)))),
     ],
     ids=lambda each: getattr(each, "word", ""),

@@ -35,7 +35,7 @@ def overview(reports: Sequence[Report], screen: Screen) -> RenderableType:
 
 
 def _tally(order: Sequence[Report]) -> Text:
-    many = Counter(report.primary for report in order if report.run != "*")
+    many = Counter(report.primary for report in order if not (report.run or "").endswith("*"))
     counts = ", ".join(f"{count} {name}" for name, count in many.items())  # in the order of the table
     total = sum(many.values())
     return Text(f"{total} runs: {counts}", style="bold")

@@ -184,6 +184,18 @@ class Softplus(Activation):
         return nn.Softplus()
 
 
+class Exponential(Activation):
+    """exp x: grows without bound, so that a few such layers in a row leave the range of numbers. For rates, behind the last."""
+
+    word: ClassVar[str] = "exponential"
+
+    def module(self, shape: Shape) -> "nn.Module":  # noqa: ARG002 - see Activation
+        """Return the module that takes exponentials."""
+        from lossdoc.parts import networks
+
+        return networks.Exponential()
+
+
 class Maxout(Layer):
     """The maximum of several linear pieces, which are learned (Goodfellow et al. 2013): out units of `pieces` each."""
 
@@ -207,4 +219,6 @@ class Maxout(Layer):
         return {"maxout": pieces, "largest": largest}
 
 
-ACTIVATIONS = table(Relu, LeakyRelu, Prelu, Elu, Selu, Gelu, Silu, Tanh, Sigmoid, Softmax, LogSoftmax, Softplus, Maxout)
+ACTIVATIONS = table(
+    Relu, LeakyRelu, Prelu, Elu, Selu, Gelu, Silu, Tanh, Sigmoid, Softmax, LogSoftmax, Softplus, Exponential, Maxout
+)

@@ -10,10 +10,12 @@ from typing import Any
 
 from lossdoc.columns.naming import VAL, is_loss
 from lossdoc.curve import Table
+from lossdoc.errors import UserError
 from lossdoc.reader import Reader
 from lossdoc.readers._records import Record, counted_on, flat, no_loss, number, sided, table
 from lossdoc.readers._text import lines, whole
 
+OF_A_SWEEP = "holds results of many trainings and no curve; those of a lossdoc sweep are in the curves.csv beside it"
 LONGEST = 1 << 20  # characters of one line
 
 
@@ -25,6 +27,8 @@ def sniff(head: bytes) -> float:
     records = [_object(row) for row in rows]
     if sum(record is None for record in records) > 1 + len(records) // 10 or records[0] is None:
         return 0.0
+    if _of_a_sweep(records):
+        return 0.95
     losses = any(is_loss(name) for record in records for name in flat(record or {}))
     return (0.9 if len(rows) > 1 else 0.65) if losses else 0.1
 
@@ -33,13 +37,17 @@ def read(data: bytes, source: str) -> list[Table]:
     """Read the records; lines that are none are counted and told of."""
     rows = [(place, line) for place, line in enumerate(lines(data), 1) if line.strip()]
     records: list[Record] = []
+    raw: list[dict[str, Any] | None] = []
     bad: list[int] = []
     for place, line in rows:
         found = _object(line)
+        raw.append(found)
         if found is None:
             bad.append(place)
         elif "train_runtime" not in found:  # Hugging Face's last record, whose train_loss is a mean
             records.append(flat(found))
+    if _of_a_sweep(raw):
+        raise UserError.of(OF_A_SWEEP, kind="no-curve", file=source)
     if not records:
         raise no_loss(source, "it holds no JSON object on a line of its own")
     many = f"{len(bad)} {'line is' if len(bad) == 1 else 'lines are'}"
@@ -47,6 +55,12 @@ def read(data: bytes, source: str) -> list[Table]:
     records, more = _stops(_sides(records))
     records, some = counted_on(records, "iter")
     return [table(source, records, [*notes, *more, *some])]
+
+
+def _of_a_sweep(records: Sequence[dict[str, Any] | None]) -> bool:
+    """Tell whether each line belongs to another training: the journal of an Optuna study, or results of trials."""
+    found = [record for record in records if record is not None]
+    return bool(found) and all("op_code" in each or isinstance(each.get("params"), dict) for each in found)
 
 
 def _object(line: str) -> dict[str, Any] | None:

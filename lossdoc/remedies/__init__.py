@@ -1,1 +1,1 @@
-"""The remedies, one a file."""
+"""One remedy a file."""

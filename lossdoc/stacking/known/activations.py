@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossdoc.parts.networks import Exponential
 from lossdoc.stacking.known.layer import Layer, Mode, Room, Site
 
 aten = torch.ops.aten
@@ -76,6 +77,7 @@ FORMULAS: dict[type[nn.Module], Formula] = {
         ("beta", "threshold"),
         by_output=False,
     ),
+    Exponential: Formula(lambda x, out: torch.exp(x, out=out), lambda dy, y, out: torch.mul(dy, y, out=out)),
 }
 
 
