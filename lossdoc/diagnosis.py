@@ -15,6 +15,7 @@ from lossdoc import columns, reader
 from lossdoc.curve import Context, Curve, Runs, Table
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
 from lossdoc.features import series
+from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Report, Severity
 from lossdoc.rule import Rule, comparisons, examine, patterns, resolve
 
@@ -38,7 +39,8 @@ def examine_curve(
         UserError: when `select` or `ignore` names a pattern that does not exist.
     """
     rules = [rule for rule in chosen(select, ignore) if rule.matter != "Runs"]
-    return _examined(title, curve, rules, _too_little(curve), source=source, run=curve.run, notes=notes)
+    report = _examined(title, curve, rules, _too_little(curve), source=source, run=curve.run, notes=notes)
+    return report if select or report.primary != "healthy" else replace(report, inconclusive=_unearned(curve))
 
 
 def examine_runs(
@@ -167,6 +169,14 @@ def _too_little(curve: Curve) -> str | None:
     if points < FEWEST:
         return f"{points} points are too few: no test can prove anything below {FEWEST}"
     return _broken_log(curve)
+
+
+def _unearned(curve: Curve) -> str | None:
+    """Say why a curve without a finding is not healthy either: it ends no lower than it began; None where it does."""
+    s = shape(curve)
+    if s.end < s.start:
+        return None
+    return f"no pattern explains it, but the loss ends at {s.end:.4g}, no lower than it began ({s.start:.4g})"
 
 
 def _broken_log(curve: Curve) -> str | None:

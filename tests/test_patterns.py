@@ -176,7 +176,7 @@ def test_too_few_noisy_steps_prove_neither_that_nothing_is_learned_nor_that_it_h
         random = np.random.default_rng(seed)
         loss = 2.3 * np.linspace(1, 1 - 0.004 * points, points) * (1 + 0.12 * random.normal(size=points))
         said.update([examine_curve(synthetic.curve(loss, classes=None)).primary])
-    assert said["healthy"] + said["slow-learning"] >= 56
+    assert said["healthy"] + said["slow-learning"] + said["inconclusive"] >= 56
 
 
 def test_weights_that_do_not_change_show_in_validation_however_short_the_log() -> None:

@@ -197,13 +197,13 @@ def draw_up(values: Floats) -> float:
     return float((values - np.minimum.accumulate(values)).max()) if len(values) else 0.0
 
 
-def late_share(smooth: Floats, part: float) -> float:
+def late_share(smooth: Floats, part: float, *, over: int = 3) -> float:
     """Return which share of the way from the first to the last value is made in the last `part`; of a straight line, `part`.
 
-    The turn and the end are medians of three. NaN where there is no way down.
+    The turn and the end are medians of `over` values, odd. NaN where there is no way down.
     """
     at = min(len(smooth) - 1, round((len(smooth) - 1) * (1 - part)))
-    turn, end = median(smooth[max(0, at - 1) : at + 2]), median(smooth[-3:])
+    turn, end = median(smooth[max(0, at - over // 2) : at + over // 2 + 1]), median(smooth[-over:])
     drop = float(smooth[0]) - end
     return (turn - end) / drop if drop > 0 else math.nan
 

@@ -55,7 +55,9 @@ def slow_learning(
         - Kendall, Rank Correlation Methods, 1970
     """
     s = shape(curve)
-    late = series.late_share(s.smooth, 0.5)
+    late = series.late_share(
+        s.smooth, 0.5, over=max(3, len(s.smooth) // 8 | 1)
+    )  # an eighth: the noise of a slow fall is large
     if not (s.trend.z < -z and s.late_trend.z < -late_z and late >= share) or s.left < left:
         return None
     facts = {"late_share": late, "left": s.left, "z": s.trend.z, "end": s.end}
