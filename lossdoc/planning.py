@@ -55,7 +55,7 @@ def plan(spec: Spec, subject: Subject, asked: Asked, *, watch: Watch = go_on, sa
     block, seed = spec.sweep, subject.seed
     name = asked.search or block.search
     searches.get(name)  # an unknown name is told before the work, not in it
-    runners.get(asked.runner)
+    runners.get(asked.runner).must_be_able()
     testing = name == sweeping.RANGE_TEST
     budget = _budget(spec, subject, asked)
     shortened = ranging.shortened(subject, budget)

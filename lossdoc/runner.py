@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from lossdoc.errors import UserError
 from lossdoc.members import Members
 from lossdoc.subject import Point, Subject, Trial
 
@@ -66,10 +68,22 @@ class Runner:
     """A way to train points: `run(work)` yields the trial of every point as soon as it has ended, in any order.
 
     The same points give the same curves in every runner. A trial whose loss is no longer finite ends there and is yielded
-    with the step it died at. What was yielded is safe: an interrupt loses at most what was still in training.
+    with the step it died at. What was yielded is safe: an interrupt loses at most what was still in training. `needs` is a
+    package that must be installed, and `missing` what to say where it is not.
     """
 
     run: Callable[[Work], Iterator[Trial]]
+    needs: str | None = None
+    missing: str = ""
+
+    def must_be_able(self) -> None:
+        """Find out before the work that a package is missing.
+
+        Raises:
+            UserError: when it is.
+        """
+        if self.needs is not None and find_spec(self.needs) is None:
+            raise UserError.of(self.missing, kind="runner")
 
     @contextmanager
     def running(self, work: Work) -> Iterator[Iterator[Trial]]:

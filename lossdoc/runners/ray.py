@@ -218,4 +218,4 @@ def _answered(desk: Any, question: Any, watch: Watch) -> Any:
     return desk.next.remote()
 
 
-RAY = Runner(run)
+RAY = Runner(run, needs="ray", missing=MISSING)
