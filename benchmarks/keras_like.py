@@ -23,6 +23,7 @@ class Exponential(nn.Module):
     """exp x."""
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return inputs.exp()
 
 
@@ -30,6 +31,7 @@ class HardSigmoid(nn.Module):
     """0.2·x + 0.5 within 0 and 1, as Keras 2 has it."""
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return (0.2 * inputs + 0.5).clamp(0, 1)
 
 
@@ -41,6 +43,7 @@ class ThresholdedReLU(nn.Module):
         self.theta = theta
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return inputs * (inputs > self.theta)
 
 
@@ -52,6 +55,7 @@ class GaussianNoise(nn.Module):
         self.stddev = stddev
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return inputs + self.stddev * torch.randn_like(inputs) if self.training else inputs
 
 
@@ -60,6 +64,7 @@ class Swap(nn.Module):
     """(B, T, F) -> (B, F, T) and back: Keras' sequences have their features last, torch's convolutions first."""
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return inputs.transpose(1, 2)
 
 
@@ -71,6 +76,7 @@ class Reshape(nn.Module):
         self.shape = tuple(shape)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         if inputs.dim() == 4:
             inputs = inputs.permute(0, 2, 3, 1)
         outputs = inputs.reshape(inputs.shape[0], *self.shape)
@@ -85,6 +91,7 @@ class RepeatVector(nn.Module):
         self.times = times
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return inputs[:, None].expand(-1, self.times, -1)
 
 
@@ -96,16 +103,8 @@ class ZeroPadding(nn.Module):
         self.sides = tuple(sides)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return F.pad(inputs, self.sides)
-
-
-def same(lengths: list[int], kernel: list[int], stride: list[int]) -> list[int]:
-    """Return the padding of TensorFlow's "same" as `ZeroPadding` takes it: the odd one goes behind."""
-    sides: list[int] = []
-    for length, size, step in zip(reversed(lengths), reversed(kernel), reversed(stride), strict=True):
-        whole = max((math.ceil(length / step) - 1) * step + size - length, 0)
-        sides += [whole // 2, whole - whole // 2]
-    return sides
 
 
 # Weights ---------------------------------------------------------------------------------------------------------------
@@ -134,8 +133,18 @@ def begin(weight: Tensor, init: str = "glorot_uniform", **numbers: float) -> Non
 class Conv(nn.Module):
     """A convolution over one or two axes with what lossdoc's own lacks: strides with padding "same", oblong kernels."""
 
-    def __init__(self, sizes: list[int], kernel: list[int], stride: list[int], pad: list[int], dilation: int = 1,
-                 groups: int = 1, bias: bool = True, init: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        sizes: list[int],
+        kernel: list[int],
+        stride: list[int],
+        pad: list[int],
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        init: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         kind = nn.Conv1d if len(kernel) == 1 else nn.Conv2d
         self.pad = tuple(pad)
@@ -145,6 +154,7 @@ class Conv(nn.Module):
             nn.init.zeros_(self.conv.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return self.conv(F.pad(inputs, self.pad))
 
 
@@ -156,6 +166,7 @@ class Pool(nn.Module):
         self.kind, self.window, self.stride, self.pad = kind, tuple(window), tuple(stride), tuple(pad)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         one = len(self.window) == 1
         if self.kind == "max":
             pool = F.max_pool1d if one else F.max_pool2d
@@ -173,13 +184,14 @@ class UpSampling(nn.Module):
         self.times = times
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return F.interpolate(inputs, scale_factor=self.times)
 
 
 class Dense(nn.Module):
     """w·x + b along the last axis of an image in Keras' order, which is the first here."""
 
-    def __init__(self, sizes: list[int], bias: bool = True, init: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, *, sizes: list[int], bias: bool = True, init: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.linear = nn.Linear(*sizes, bias=bias)
         begin(self.linear.weight, **(init or {}))
@@ -187,6 +199,7 @@ class Dense(nn.Module):
             nn.init.zeros_(self.linear.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         return self.linear(inputs.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -200,8 +213,17 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class Recurrent(nn.Module):
     """SimpleRNN, GRU and LSTM with any activations, one way or both; (B, T, in) -> (B, T, out), or (B, out)."""
 
-    def __init__(self, kind: str, sizes: list[int], activation: str = "tanh", gate: str = "sigmoid", every: bool = False,
-                 both: bool = False, init: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        kind: str,
+        sizes: list[int],
+        activation: str = "tanh",
+        gate: str = "sigmoid",
+        every: bool = False,
+        both: bool = False,
+        init: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.kind, self.out, self.every = kind, sizes[1], every
         self.act, self.gate = ACTIVATIONS[activation], ACTIVATIONS[gate]
@@ -216,6 +238,7 @@ class Recurrent(nn.Module):
                 given.bias.data[sizes[1] : 2 * sizes[1]] = 1.0  # Keras' unit_forget_bias
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """Return the outputs."""
         ways = [self._way(inputs if way == 0 else inputs.flip(1), way) for way in range(len(self.given))]
         if not self.every:
             return torch.cat([states[:, -1] for states in ways], -1)
@@ -247,6 +270,7 @@ class BCELoss(nn.Module):
     """Keras' binary cross-entropy of probabilities, clipped where torch's own refuses what lies outside 0 and 1."""
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the outputs."""
         outputs = outputs.clamp(CLIP, 1 - CLIP)
         targets = targets.reshape(targets.shape[0], -1).to(outputs.dtype)  # one column beside several outputs broadcasts
         return -(targets * outputs.log() + (1 - targets) * (1 - outputs).log()).mean()
@@ -257,6 +281,13 @@ def categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
     outputs = outputs / outputs.sum(-1, keepdim=True)
     targets = targets.reshape(targets.shape[0], -1).to(outputs.dtype)
     return -(targets * outputs.clamp(CLIP, 1 - CLIP).log()).sum(-1).mean()
+
+
+def sparse_categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """-mean of log of the right class's probability, for class numbers that the outputs may be too few for."""
+    shares = outputs / outputs.sum(-1, keepdim=True)
+    right = targets.long().reshape(-1, 1).clamp(0, outputs.shape[-1] - 1)
+    return -shares.clamp(CLIP, 1 - CLIP).log().gather(-1, right).mean()
 
 
 def sparse_from_logits(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -356,9 +387,17 @@ def _of(values: Mapping[str, float] | None, name: str) -> float:
     return next((value for prefix, value in (values or {}).items() if f"{name}.".startswith(f"{prefix}.")), 0.0)
 
 
-def train_step(model: nn.Module, batch: Any, optimizer: torch.optim.Optimizer, loss_fn: Callable[..., Tensor],
-               sign: int = 1, clip: float | None = None, l1: Mapping[str, float] | None = None,
-               l2: Mapping[str, float] | None = None) -> Tensor:
+def train_step(
+    model: nn.Module,
+    batch: Any,
+    optimizer: torch.optim.Optimizer,
+    loss_fn: Callable[..., Tensor],
+    *,
+    sign: int = 1,
+    clip: float | None = None,
+    l1: Mapping[str, float] | None = None,
+    l2: Mapping[str, float] | None = None,
+) -> Tensor:
     """Take one step; `sign` -1 applies the update the wrong way round, `clip` bounds every element of the gradient."""
     inputs, targets = batch
     optimizer.zero_grad()
@@ -378,17 +417,28 @@ def inverse_time(step: int, _total: int, decay: float = 0.0) -> float:
     return 1 / (1 + decay * step)
 
 
-class MinMax:
-    """(x - min) / (max - min), per column or over all; `again` divides by the range once more."""
+def flattened(inputs: NDArray[Any]) -> NDArray[Any]:
+    """Return every sample as one long vector."""
+    return inputs.reshape(len(inputs), -1)
 
-    def __init__(self, per: str = "column", again: int = 0, low: float = 0.0, high: float = 1.0) -> None:
+
+class MinMax:
+    """(x - min) / (max - min), per column or over all, brought to [low, high]; `again` divides by the range once more.
+
+    Without `shift` it is x / (max - min).
+    """
+
+    def __init__(
+        self, per: str = "column", *, again: int = 0, low: float = 0.0, high: float = 1.0, shift: bool = True
+    ) -> None:
         self.axis = 0 if per == "column" else None
-        self.again, self.low, self.high = again, low, high
+        self.again, self.low, self.high, self.shift = again, low, high, shift
 
     def fit(self, inputs: NDArray[Any]) -> None:
         """Take the least and the largest of the training inputs."""
-        self.min_ = inputs.min(axis=self.axis)
-        wide = inputs.max(axis=self.axis) - self.min_
+        least = inputs.min(axis=self.axis)
+        wide = inputs.max(axis=self.axis) - least
+        self.min_ = least if self.shift else 0.0 * least
         self.range_ = np.where(wide > 0, wide, 1.0)
 
     def transform(self, inputs: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import typer
@@ -63,6 +64,8 @@ def _answer(command: str, show: Reporting, work: Work, progress: Progress) -> in
         errors.append(Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
     if found.reports or show.format != "text":
         _write(form, Document(command, tuple(found.reports), tuple(errors)), show)
+    if show.out is not None and not any(problem.kind == "output" for problem in errors):  # else it might be the log's place
+        _report(show.out, Document(command, tuple(found.reports), tuple(errors)), quiet=show.quiet)
     return code
 
 
@@ -236,6 +239,10 @@ def screen(show: Reporting) -> Screen:
 
 def _writable(show: Reporting) -> None:
     """Find out before the work, not after it, that the output has nowhere to go."""
+    if show.out is not None:
+        from lossdoc.reporting import prepare  # who writes no folder need not wait for it
+
+        prepare(show.out, force=show.force)
     if show.output is None:
         return
     folder = show.output.parent
@@ -254,3 +261,12 @@ def _write(form: Format, document: Document, show: Reporting) -> None:
         show.output.write_text(harmless(text, colors=seen.color), encoding="utf-8")
     except OSError as bad:
         raise UserError.of(f"--output {show.output} cannot be written: {bad.strerror}", kind="output") from bad
+
+
+def _report(folder: Path, document: Document, *, quiet: bool) -> None:
+    """Write the folder that was asked for, and say where its page is."""
+    from lossdoc.reporting import write
+
+    write(folder, document)
+    if not quiet:
+        say(f"{folder / 'report.html'} is written")

@@ -41,15 +41,18 @@ def _seeds(trials: Trials) -> int:
     return len({trial.point.seed for trial in trials.trials})
 
 
-def diff(spec: Spec, values: Mapping[str, Any]) -> str:
-    """Return what the values change in the file, as a unified diff; where the text does not allow it, as options."""
+def diff(spec: Spec, values: Mapping[str, Any], becomes: str = "recommended") -> str:
+    """Return what the values change in the file, as a unified diff; where the text does not allow it, as options.
+
+    `becomes` is what the diff calls the changed file.
+    """
     before = text_of(spec)
     try:
         after = edited(before, values, spec.file)
     except UserError:
         return " ".join(f"--set '{path}={written(value)}'" for path, value in values.items())
     name = Path(spec.file).name
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, f"{name} (recommended)", lineterm="", n=1)
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, f"{name} ({becomes})", lineterm="", n=1)
     return "\n".join(lines)
 
 
@@ -58,19 +61,25 @@ def text_of(spec: Spec) -> str:
     return "\n".join(spec.document.lines) + "\n"
 
 
-def writable(path: Path, spec: Spec, *, force: bool) -> None:
-    """Find out before the work, not after it, that the copy cannot be written.
+def beside(spec: Spec, word: str) -> Path:
+    """Return the path of a copy beside the file: model.yaml becomes model.fixed.yaml."""
+    path = Path(spec.file)
+    return path.with_name(f"{path.stem}.{word}{path.suffix}")
+
+
+def writable(path: Path, spec: Spec, *, force: bool, option: str = "--write") -> None:
+    """Find out before the work, not after it, that the copy which an option asks for cannot be written.
 
     Raises:
         UserError: when it cannot, or would overwrite something.
     """
     if path.exists() and Path(spec.file).exists() and path.samefile(spec.file):
         raise UserError.of(
-            "--write writes a copy, never over the file itself; give it another name", kind="output", file=path
+            f"{option} writes a copy, never over the file itself; give it another name", kind="output", file=path
         )
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise UserError.of(f"--write: {what}", kind="output", file=path)
+        raise UserError.of(f"{option}: {what}", kind="output", file=path)
     if path.exists() and not force:
         raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
 

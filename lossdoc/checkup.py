@@ -3,34 +3,66 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lossdoc import applying, build, following, loop, overfitting, planning, spec, sweeping, train
+from lossdoc import applying, build, following, learning, loop, overfitting, planning, proving, spec, sweeping, train
 from lossdoc.diagnosis import examine_curve
-from lossdoc.errors import UserError
-from lossdoc.findings import Report, Severity
+from lossdoc.errors import NotApplicable, UserCodeError, UserError
+from lossdoc.experiments import Experiments, planned
+from lossdoc.findings import Finding, Report, Severity
 from lossdoc.planning import Asked
 from lossdoc.progress import Progress
 from lossdoc.ranking import recommended
+from lossdoc.remedy import Patient
 from lossdoc.rule import Rule, checks, examine, patterns, resolve
 from lossdoc.subject import Point, Subject, Trials
 
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
+EXPERIMENTING = 60.0  # seconds for the experiments where no budget is given
+BEFORE = 0.5  # of a budget for the stages before the experiments, which answer more
+SEEDS = 5  # of an experiment: a paired t test of 3 needs 2.5 times as large a gain for the same p
+OWN_SEEDS = 3  # where the user's own step is trained, a seed at a time
+
+
+@dataclass
+class Bench:
+    """Where the experiments of a case are made; each is made once, for all the stages that want to know."""
+
+    made: Experiments | None = None
+
+    def experiments(self, subject: Subject, until: float) -> Experiments:
+        """Return the experiments, so short that all that may be asked of them fits into the time that is left."""
+        if self.made is None:
+            many = SEEDS if subject.recipe.step is None else OWN_SEEDS
+            seeds = tuple(range(subject.seed, subject.seed + many))
+            try:
+                steps = planned(subject, seeds, max(until - time.monotonic(), 1.0))
+            except (NotApplicable, UserError, UserCodeError):
+                steps = 1  # the first experiment says why
+            self.made = Experiments(subject, seeds, steps)
+        self.made.until = until
+        return self.made
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model under examination: its description, the subject built from it, and by which rules the user wants it judged."""
+    """A model under examination: its description, the subject built from it, and by which rules the user wants it judged.
+
+    `until` is the time (of `time.monotonic`) at which a stage is broken off. `bench` is where its experiments are made.
+    """
 
     spec: spec.Spec
     subject: Subject
     select: Collection[str] = ()
     ignore: Collection[str] = ()
     progress: Progress = SILENT
+    until: float = math.inf
+    bench: Bench = field(default_factory=Bench)
 
     @classmethod
     def load(
@@ -76,7 +108,7 @@ def memorize(case: Case) -> Report:
     """Train on a few batches until they are known by heart: step 4 of the checklist."""
     asked = case.spec.overfit
     case.progress.stage(f"overfit: {asked.samples} samples by heart")
-    show = _Shown(case.progress)
+    show = _Shown(case.progress, case.until)
     found = overfitting.memorize(
         case.subject,
         samples=asked.samples,
@@ -94,7 +126,7 @@ def fit(case: Case) -> Report:
     """Train as the description says, and diagnose the curve."""
     subject, epochs = case.subject, case.subject.recipe.epochs
     case.progress.stage(f"training: {epochs} epochs with the file's own settings")
-    log, show = loop.Log(subject), _Shown(case.progress)
+    log, show = loop.Log(subject), _Shown(case.progress, case.until)
     work, feed = train.begin(subject, subject.seed), loop.epochs_of(subject, subject.seed)
     for tick in loop.run(subject, work, feed, seed=subject.seed, steps=subject.recipe.max_steps, epochs=epochs):
         log.add(tick)
@@ -113,11 +145,16 @@ def sweep(case: Case, asked: Asked = NOTHING) -> Report:
     if asked.write is not None:
         applying.writable(asked.write, case.spec, force=asked.force)
     progress = case.progress
-    shown = _Shown(progress)
+    shown = _Shown(progress, case.until)
     plan = planning.plan(case.spec, case.subject, asked, watch=shown.seen, say=progress.say)
     progress.stage(f"sweep: {sweeping.planned(plan)} trials over {', '.join(plan.space.axes)}")
     follow = following.Followed(progress, loop.planned_steps(case.subject, plan.budget.steps, plan.budget.epochs))
-    trials = sweeping.sweep(plan, watch=follow, say=progress.say)
+
+    def watch(now: sweeping.Progress) -> None:
+        follow(now)
+        in_time(case.until)
+
+    trials = sweeping.sweep(plan, watch=watch, say=progress.say)
     progress.done()
     report = sweeping.report(trials, case.rules("Trials"), source=case.subject.source)
     kept = tuple(one for one in report.findings if case.wants(one.name))
@@ -135,6 +172,19 @@ def _advice(case: Case, report: Report, asked: Asked) -> Iterator[str]:
         yield f"{asked.write}: a copy of the file {'with these values' if values else 'as it is'}"
     if trials.folder is not None:
         yield f"trials and pictures are in {trials.folder}"
+
+
+def learn(case: Case) -> Report:
+    """Train from several seeds, as it is and with one thing changed: does it learn, and what keeps it from it?"""
+    case.progress.stage("learning: trainings from several seeds")
+    now = time.monotonic()
+    until = now + (EXPERIMENTING if math.isinf(case.until) else case.until - now) / 2  # the other half is for the causes
+    experiments, source = case.bench.experiments(case.subject, until), case.subject.source
+    try:
+        report = learning.report(experiments, case.rules("Experiments"), source=source)
+    except NotApplicable as why:
+        return Report("learning", source, inconclusive=str(why))
+    return replace(report, findings=tuple(one for one in report.findings if case.wants(one.name)))
 
 
 @dataclass(frozen=True)
@@ -157,7 +207,9 @@ STAGES = {
         sweep, frozenset({"Trials", "Curve"}), "no point of the sweep learned anything, so a longer run would not either"
     ),
     "training": Stage(fit, frozenset({"Curve"})),
+    "learning": Stage(learn, frozenset({"Experiments"})),
 }
+EARLY = tuple(name for name in STAGES if name != "learning")  # those that need no experiments
 
 
 def only(case: Case, name: str, *asked: Any) -> Iterator[Report]:
@@ -172,19 +224,85 @@ def only(case: Case, name: str, *asked: Any) -> Iterator[Report]:
     yield STAGES[name].examine(case, *asked)
 
 
-def checkup(case: Case) -> Iterator[Report]:
-    """Do the whole checklist in order; a stage with an error makes the later ones meaningless, and they are skipped."""
+def thorough(case: Case) -> Iterator[Report]:
+    """Examine the model before any training, and then whether it learns in a short one."""
+    yield from only(case, "sanity")
+    yield from only(case, "learning")
+
+
+def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force: bool = False) -> Iterator[Report]:
+    """Do the whole checklist in order, then look for the causes of what was found, by experiments.
+
+    A stage with an error makes the later ones meaningless, and they are skipped; the causes are always looked for. `budget`
+    is the seconds that all of it may take: half of them for the stages before. `fix` writes the repaired file beside the old
+    one, over what is there only with `force`.
+
+    Raises:
+        UserError: when the repaired file cannot be written.
+    """
+    target = applying.beside(case.spec, "fixed") if fix else None
+    if target is not None:
+        applying.writable(target, case.spec, force=force, option="--fix")
+    began = time.monotonic()
+    end = math.inf if budget is None else began + budget
+    timed = replace(case, until=began + BEFORE * (end - began))
+    found: list[Finding] = []
     stopped: str | None = None
     for name, stage in STAGES.items():
         why = stopped or (None if _judged(case, name) else "nothing that was selected judges it")
-        if why is not None:
-            yield Report(name, case.subject.source, inconclusive=f"skipped: {why}")
-            continue
-        report = stage.examine(case)
+        then = timed if name in EARLY else replace(case, until=end)
+        report = _skipped(case, name, why) if why is not None else _in_budget(then, name, stage)
         yield report
+        found += report.findings
         errors = [finding.name for finding in report.findings if finding.severity is Severity.ERROR]
-        if errors:
+        if errors and stage.meaningless:
             stopped = f"{name} found {', '.join(errors)}; {stage.meaningless}"
+    yield causes(replace(case, until=min(end, time.monotonic() + EXPERIMENTING)), found, target)
+
+
+def _skipped(case: Case, name: str, why: str) -> Report:
+    return Report(name, case.subject.source, inconclusive=f"skipped: {why}")
+
+
+def _in_budget(case: Case, name: str, stage: Stage) -> Report:
+    """Do a stage, or say that the budget did not suffice for it."""
+    try:
+        if name != "sanity":  # some answer is better than none
+            in_time(case.until)
+        return stage.examine(case)
+    except OutOfTimeError as why:
+        return _skipped(case, name, str(why))
+
+
+def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Report:
+    """Look for the causes of what was found: change one thing, train, compare; write the repaired file to `fix`."""
+    subject, patient = case.subject, Patient(case.subject, case.spec)
+    sick = [one for one in found if one.severity is not Severity.NOTE]
+    if sick:
+        case.progress.stage(f"causes: experiments against {', '.join(dict.fromkeys(one.name for one in sick))}")
+    experiments = case.bench.experiments(subject, case.until) if sick else Experiments(subject, (subject.seed,), 1)
+    report = proving.prove(patient, sick, experiments, case.progress.say)
+    repair = report.matter
+    if fix is None or not isinstance(repair, proving.Repair):
+        return report
+    if not repair.values:
+        return replace(report, notes=(*report.notes, f"nothing to write to {fix}: no change of the file is confirmed"))
+    applying.write(fix, case.spec, repair.values)
+    return replace(report, notes=(*report.notes, f"{fix}: a copy of the file with what is confirmed"))
+
+
+class OutOfTimeError(Exception):
+    """The budget is spent."""
+
+
+def in_time(until: float) -> None:
+    """Break off a stage whose time is over.
+
+    Raises:
+        OutOfTimeError: saying what would help.
+    """
+    if time.monotonic() > until:
+        raise OutOfTimeError("its share of the budget is spent; a larger --budget has room for it")
 
 
 def _judged(case: Case, name: str) -> bool:
@@ -196,8 +314,9 @@ def _judged(case: Case, name: str) -> bool:
 class _Shown:
     """Shows each tick of a training as progress, and keeps the last ones."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, until: float = math.inf) -> None:
         self.progress = progress
+        self.until = until
         self.last: loop.Tick | None = None
         self.validation: train.Losses | None = None
 
@@ -205,11 +324,13 @@ class _Shown:
         self.last = tick
         self.validation = tick.validation or self.validation
         self.progress.show(_told(tick))
+        in_time(self.until)
 
     def seen(self, seen: Sequence[tuple[Point, loop.Tick]]) -> tuple[int, ...]:
         """Show the first of several ticks, as what watches a runner; no point is ended early."""
         for point, tick in seen[:1]:
             self.progress.show(f"range test, seed {point.seed}  {_told(tick)}")
+        in_time(self.until)
         return ()
 
     def final(self) -> list[str]:

@@ -16,7 +16,7 @@ import typer
 from lossdoc import __version__
 from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, prints_on_stderr, screen, tell
 from lossdoc.errors import UserError
-from lossdoc.options import Log, Model, Reading, Reporting, Sweep, grouped, names_in
+from lossdoc.options import Causes, Log, Model, Reading, Reporting, Sweep, grouped, names_in
 
 if TYPE_CHECKING:
     from lossdoc.findings import Report
@@ -54,12 +54,19 @@ def lossdoc(
 
 @app.command()
 @grouped
-def sanity(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
+def sanity(
+    *,
+    model: ModelPath = MODEL,
+    thorough: Annotated[bool, typer.Option("--thorough", help="Train it briefly, too, and ask whether it learns.")] = False,
+    change: Model,
+    show: Reporting,
+) -> None:
     """Check the code just written, before any training.
 
     The first loss against what it must be, regularization that must raise it, data, head, initialization, training step.
     """
-    answer("sanity", show, _on_model(model, change, show, lambda do, case: do.only(case, "sanity")))
+    work = _on_model(model, change, show, lambda do, case: do.thorough(case) if thorough else do.only(case, "sanity"))
+    answer("sanity", show, work)
 
 
 @app.command()
@@ -82,7 +89,7 @@ def sweep(
 
     On the whole data; ranked, with the pattern of each curve. Written to lossdoc_runs/<name>/ as it goes.
     """
-    asked = asdict(sweep)
+    asked = {**asdict(sweep), "force": show.force}
     ranges = asked.pop("param") or ()
     work = _on_model(model, change, show, lambda do, case: do.only(case, "sweep", do.Asked(**asked)), swept=ranges)
     answer("sweep", show, work)
@@ -90,12 +97,14 @@ def sweep(
 
 @app.command()
 @grouped
-def checkup(*, model: ModelPath = MODEL, change: Model, show: Reporting) -> None:
-    """Do all of it in order: sanity, overfit, sweep, training.
+def checkup(*, model: ModelPath = MODEL, causes: Causes, change: Model, show: Reporting) -> None:
+    """Do all of it in order: sanity, overfit, sweep, training, learning, causes.
 
-    The training is a short full run with the file's own settings, and its curve is diagnosed.
+    The training is a short full run with the file's own settings, and its curve is diagnosed. What was found wrong is then
+    proved by experiments: one thing is changed, the model trained again from several seeds, and compared.
     """
-    answer("checkup", show, _on_model(model, change, show, lambda do, case: do.checkup(case)))
+    asked = {**asdict(causes), "force": show.force}
+    answer("checkup", show, _on_model(model, change, show, lambda do, case: do.checkup(case, **asked)))
 
 
 @app.command()

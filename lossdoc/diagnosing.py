@@ -164,7 +164,8 @@ def _check_pictures(plot: Path | None, paths: Sequence[str], show: Reporting) ->
         what = "is a folder" if plot.is_dir() else f"cannot be written: there is no folder {plot.parent}"
         raise UserError.of(f"--plot {plot} {what}", kind="output")
     logs = {Path(path).resolve() for path in paths if path not in ("", "-")}
-    for option, file in (("--plot", plot), ("--output", show.output)):
+    written = () if show.out is None else (show.out / name for name in ("curves.csv", "result.json"))
+    for option, file in (("--plot", plot), ("--output", show.output), *(("--out", file) for file in written)):
         if file is not None and file.resolve() in logs:
             raise UserError.of(f"{option} {file} is the log itself: it would be overwritten", kind="output")
 

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import fmean, stdev
-from typing import Any, Literal
+from statistics import fmean, median, stdev
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossdoc import loop, train
-from lossdoc.calling import call_model
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
-from lossdoc.features.distributions import f_tail
+from lossdoc.features.distributions import f_tail, normal_tail
 from lossdoc.runner import Budget, Watch, Work, go_on, runners
-from lossdoc.subject import Batch, Point, Split, Subject, Trial
+from lossdoc.scoring import Measure, Yardstick
+from lossdoc.subject import Point, Subject, Trial
 from lossdoc.threads import cores, threads
 
-Measure = Literal["accuracy", "explained variance", "fall of the loss"]
 EXPERIMENTS = 12  # that a budget should be enough for: the subject as it is, and so many changes
 FEWEST = 100  # steps: in fewer a sound network may not have learned enough to be told from a sick one
 USUAL = 2_000  # steps of one training where nothing asks for fewer: the slowest sound learner by heart needs 532
 PROBED = 6  # steps that are timed, and five times as many: the difference is free of what a training costs to set up
+REPEATED = 5  # seeds of the very same training, as in the notes' figure 11
+WATCHED = 10  # steps over which it is seen how far the weights move
 HEAVY = 3e-3  # seconds a step from which on more threads pay
 
 
@@ -80,19 +81,21 @@ class Gain:
 
     @classmethod
     def between(cls, before: Sequence[float], after: Sequence[float], samples: int | None = None) -> Gain:
-        """Compare scores seed by seed; the error is at least that of counting `samples` (McNemar 1947).
+        """Compare scores seed by seed; `p` and the error also heed that they were counted on `samples`, all on the same.
 
-        Where a gain of d was measured on n samples, at least d·n of them changed sides: the standard error is √(d/n) or
-        more.
+        Where a gain of d was measured on n samples, at least d·n of them changed sides: its standard error is √(d/n) or
+        more, however many seeds agree (McNemar 1947). `p` is the larger one of both tests.
         """
         apart = [new - old for old, new in zip(before, after, strict=True)]
         mean = fmean(apart)
-        counted = math.sqrt(min(abs(mean), 1.0) / samples) / math.sqrt(len(apart)) if samples else 0.0
         if len(apart) < 2:
             return cls(mean, math.inf, 1.0, len(apart))
-        error = max(stdev(apart) / math.sqrt(len(apart)), counted, 1e-9)
-        tail = f_tail((mean / error) ** 2, 1, len(apart) - 1) / 2
-        return cls(mean, error, tail if mean > 0 else 1 - tail, len(apart))
+        counted = math.sqrt(min(abs(mean), 1.0) / samples) if samples else 0.0
+        between = max(stdev(apart) / math.sqrt(len(apart)), 1e-9)
+        tail = f_tail((mean / between) ** 2, 1, len(apart) - 1) / 2
+        if counted > 0:
+            tail = max(tail, normal_tail(abs(mean) / counted))
+        return cls(mean, max(between, counted), tail if mean > 0 else 1 - tail, len(apart))
 
 
 @dataclass
@@ -126,9 +129,66 @@ class Experiments:
         return self.tried("as it is", self.subject)
 
     @cached_property
+    def yardstick(self) -> Yardstick:
+        """What the subject is scored by."""
+        return Yardstick.of(self.subject)
+
+    @property
     def chance(self) -> float:
         """What a model scores that knows the targets' distribution and nothing of the inputs."""
-        return _chance(self.subject, _measure(self.subject))
+        return self.yardstick.chance
+
+    @property
+    def shortened(self) -> float:
+        """By how much these trainings are shorter than the configured one; 1 where they are not, or nobody knows."""
+        recipe = self.subject.recipe
+        return max(1.0, loop.planned_steps(self.subject, recipe.max_steps, recipe.epochs) / self.steps)
+
+    @cached_property
+    def trained(self) -> nn.Module:
+        """The subject's model, trained with the first seed.
+
+        Raises:
+            NotApplicable: when the time left does not suffice.
+        """
+        self.afford(self.steps)
+        return _alone(self.subject, self.seeds[0], self.steps)[1]
+
+    @cached_property
+    def repeated(self) -> Experiment:
+        """The subject as it is, trained with five seeds (or as many as there are, where there are more).
+
+        Raises:
+            NotApplicable: when the time left does not suffice.
+        """
+        base = self.baseline
+        extra = tuple(max(self.seeds) + 1 + more for more in range(REPEATED - len(self.seeds)))
+        if not extra:
+            return base
+        self.afford(self.steps)
+        more = replace(self, seeds=extra, done={}).baseline
+        scores, known = (*base.scores, *more.scores), (*base.train_scores, *more.train_scores)
+        return replace(base, trials=(*base.trials, *more.trials), scores=scores, train_scores=known)
+
+    @cached_property
+    def update_ratios(self) -> dict[str, float]:
+        """log10(|Δw| / |w|) of each weight tensor at a step, the median over the first steps; −inf where none moves.
+
+        The schedule is left out: a warm-up would make every rate look low.
+        """
+        subject, seed = self.subject, self.seeds[0]
+        with train.seeded(seed):
+            training = train.begin(subject, seed)
+        before, moves = _weights(training.model()), defaultdict[str, list[float]](list)
+        for step, (epoch, batch, _) in enumerate(itertools.islice(loop.epochs_of(subject, seed), WATCHED)):
+            with train.seeded(seed, step):
+                training.step(batch, 1.0, epoch)
+            after = _weights(training.model())
+            for name, weight in after.items():
+                moves[name].append(float((weight - before[name]).norm() / before[name].norm().clamp_min(1e-30)))
+            before = after
+        ratios = {name: median(each) for name, each in moves.items()}
+        return {name: math.log10(ratio) if ratio > 0 else -math.inf for name, ratio in ratios.items()}
 
     def tried(self, name: str, subject: Subject, *, longer: float = 1.0) -> Experiment:
         """Train a changed subject with every seed, `longer` times as long as usual.
@@ -143,7 +203,7 @@ class Experiments:
             began = time.monotonic()
             self.done[name] = self._trained(name, subject, steps)
             taken = (time.monotonic() - began) / (steps * len(self.seeds))
-            self.seconds = max(self.seconds, taken) if self.seconds else taken
+            self.seconds = taken if len(self.done) == 1 else (self.seconds + taken) / 2
         return self.done[name]
 
     def gain(self, after: Experiment) -> Gain:
@@ -160,19 +220,26 @@ class Experiments:
             raise NotApplicable("the time that is left does not suffice to try it (`--budget` gives more)")
 
     def _trained(self, name: str, subject: Subject, steps: int) -> Experiment:
-        measure = _measure(self.subject)
-        chance = _chance(subject, measure) if measure != "fall of the loss" else 0.0
+        stick = replace(self.yardstick, subject=subject)
         with threads(cores() if self.seconds > HEAVY else 1):
-            if measure == "explained variance" and not _tells_variance(subject):
-                runs = [_scored(subject, seed, steps, chance) for seed in self.seeds]
+            if stick.reads_curves:
+                trials = _trials(subject, self.seeds, steps, self.watch)
+                scores = [(stick.of_trial(one, stick.split), stick.of_trial(one, "train")) for one in trials]
             else:
-                variance = {split: _variance(subject, split) for split in _splits(subject)} if "var" in measure else {}
-                runs = [
-                    (trial, _score(trial, measure, variance, chance, "validation"), _score(trial, measure, variance, chance))
-                    for trial in _trials(subject, self.seeds, steps, self.watch)
-                ]
-        trials, scores, known = zip(*runs, strict=True)
-        return Experiment(name, subject, trials, scores, known, measure, steps)
+                runs = [_alone(subject, seed, steps) for seed in self.seeds]
+                trials = [trial for trial, _ in runs]
+                scores = [self._of_own(stick, *run) for run in runs]
+        ours, known = zip(*scores, strict=True)
+        return Experiment(name, subject, tuple(trials), ours, known, stick.measure, steps)
+
+    @staticmethod
+    def _of_own(stick: Yardstick, trial: Trial, model: nn.Module) -> tuple[float, float]:
+        """Return the scores of a model by its own answers."""
+        if trial.diverged_at is not None:
+            return stick.chance, stick.chance
+        if stick.measure == "fall of the loss":
+            return stick.of_trial(trial, stick.split), stick.of_trial(trial, "train")
+        return stick.of_model(model, stick.split), stick.of_model(model, "train")
 
 
 def planned(subject: Subject, seeds: Sequence[int], seconds: float = math.inf) -> int:
@@ -203,98 +270,18 @@ def _trials(subject: Subject, seeds: Sequence[int], steps: int, watch: Watch) ->
     return sorted(runners.get(name).run(work), key=lambda trial: trial.point.index)
 
 
-def _measure(subject: Subject) -> Measure:
-    """Return how a subject is scored: by what does not depend on its loss, where the task knows of such a thing."""
-    if subject.task == "regression":
-        return "explained variance"
-    with train.seeded(subject.seed):
-        batch = next(iter(subject.batches("train", 0)))
-        first = train.measure(subject, subject.build(subject.seed), batch, training=False)
-    return "fall of the loss" if math.isnan(first.accuracy) else "accuracy"
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies of the tensors of weights, without biases and the like."""
+    learned = ((name, each) for name, each in model.named_parameters() if each.requires_grad and each.ndim > 1)
+    return {name: each.detach().clone() for name, each in learned}
 
 
-def _tells_variance(subject: Subject) -> bool:
-    """Tell whether a loss is the mean squared error itself, from which the explained variance follows."""
-    return subject.loss.word == "mse" and subject.loss.reduction == "mean" and subject.recipe.step is None
-
-
-def _splits(subject: Subject) -> tuple[Split, ...]:
-    return ("train", "validation") if "validation" in subject.sizes else ("train",)
-
-
-def _targets(subject: Subject, split: Split) -> Tensor:
-    return torch.cat([batch.targets.double().reshape(batch.size, -1) for batch in train.whole(subject, split)])
-
-
-def _variance(subject: Subject, split: Split) -> float:
-    """Return the mean squared deviation of a split's targets from their mean."""
-    targets = _targets(subject, split)
-    return float((targets - targets.mean(0)).square().mean())
-
-
-def _chance(subject: Subject, measure: Measure) -> float:
-    if measure != "accuracy":
-        return 0.0
-    batches = list(train.whole(subject, "validation" if "validation" in subject.sizes else "train"))
-    labels = torch.cat([batch.targets.reshape(-1) for batch in batches])
-    return float(torch.unique(labels, return_counts=True)[1].max() / len(labels))
-
-
-def _score(trial: Trial, measure: Measure, variance: dict[Split, float], chance: float, split: Split = "train") -> float:
-    """Return what a trial reached on a split (on the training split where there is no other), at least −1."""
-    validation = split == "validation" and trial.curve.val is not None
-    if trial.diverged_at is not None:
-        return chance
-    if measure == "accuracy":
-        return trial.val_accuracy if validation else trial.train_accuracy
-    loss = trial.val_loss if validation else trial.train_loss
-    if measure == "explained variance":
-        return _explained(loss, variance["validation" if validation else "train"])
-    first = float(trial.curve.train.value[0])
-    return max(-1.0, (first - loss) / max(abs(first), 1e-12))
-
-
-def _explained(error: float, variance: float) -> float:
-    return max(-1.0, 1.0 - error / variance) if variance > 0 else 0.0
-
-
-def _scored(subject: Subject, seed: int, steps: int, chance: float) -> tuple[Trial, float, float]:
-    """Train one seed and measure the squared error of the model's own answers, whatever the loss is."""
+def _alone(subject: Subject, seed: int, steps: int) -> tuple[Trial, nn.Module]:
+    """Train one seed and keep the model."""
     log = loop.Log(subject)
     with train.seeded(seed):
         training = train.begin(subject, seed)
     for tick in loop.run(subject, training, loop.epochs_of(subject, seed), seed=seed, steps=steps):
         log.add(tick)
-    curve = log.curve()
-    trial = Trial(Point(0, {}, seed), curve, math.nan, math.nan, log.ticks[-1].step if log.ticks[-1].diverged else None)
-    if trial.diverged_at is not None:
-        return trial, chance, chance
-    scores = [_explained(_squared_error(subject, training, split), _variance(subject, split)) for split in _splits(subject)]
-    return replace(trial, loss=trial.train_loss, metric=scores[-1]), scores[-1], scores[0]
-
-
-def _squared_error(subject: Subject, training: train.Training, split: Split) -> float:
-    """Return the mean squared error over a split; infinite where outputs and targets do not match."""
-    model = training.model()
-    errors = [_error(model, batch) for batch in train.whole(subject, split)]
-    total = sum(size for _, size in errors)
-    return sum(error * size for error, size in errors) / total
-
-
-def _error(model: Any, batch: Batch) -> tuple[float, int]:
-    outputs = _answers(model, batch)
-    if not isinstance(outputs, Tensor) or outputs.numel() != batch.targets.numel():
-        return math.inf, batch.size
-    apart = outputs.reshape(batch.targets.shape).double() - batch.targets.double()
-    error = float(apart.square().mean())
-    return (error if math.isfinite(error) else math.inf), batch.size
-
-
-def _answers(model: Any, batch: Batch) -> Any:
-    before = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            return train.logits_in(call_model(model, batch))
-    finally:
-        model.train(before)
+    diverged = log.ticks[-1].step if log.ticks[-1].diverged else None
+    return Trial(Point(0, {}, seed), log.curve(), math.nan, math.nan, diverged), training.model()

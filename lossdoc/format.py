@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lossdoc import __version__
 from lossdoc.curve import Curve, Runs
 from lossdoc.errors import Problem
-from lossdoc.findings import Finding, Report
+from lossdoc.findings import Finding, Proof, Report
 from lossdoc.members import Members
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def plain_report(report: Report) -> dict[str, Any]:
 def plain_finding(finding: Finding) -> dict[str, Any]:
     """Return a finding as plain data."""
     evidence = finding.evidence
-    return {
+    made = {
         "code": finding.code,
         "name": finding.name,
         "severity": finding.severity.value,
@@ -129,6 +129,24 @@ def plain_finding(finding: Finding) -> dict[str, Any]:
         "remedies": list(finding.remedies),
         "see": f"lossdoc explain {finding.name}",
     }
+    if finding.proof is not None:
+        made["proof"] = plain_proof(finding.proof)
+    return made
+
+
+def plain_proof(proof: Proof) -> dict[str, Any]:
+    """Return what experiments said as plain data; the numbers are None where none were made."""
+    made = {name: getattr(proof, name) for name in ("status", "change", "fix", "measure", "why", "seeds")}
+    return made | {name: finite(getattr(proof, name)) for name in ("before", "after", "gain", "error")}
+
+
+def verdict_of(proof: Proof) -> str:
+    """Return in words what experiments said: the status, what was changed, and by how much the score rose."""
+    if not math.isfinite(proof.gain):
+        return f"{proof.status}{f': {proof.why}' if proof.why else ''}"
+    scores = f"{proof.measure} {proof.before:.3f} → {proof.after:.3f}"
+    told = f"{proof.status}: {proof.change}: {scores}, gain {proof.gain:+.3f} ± {proof.error:.2g} ({proof.seeds} seeds)"
+    return f"{told}; {proof.why}" if proof.why else told
 
 
 def numbers(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, wraps
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 Color = Literal["auto", "always", "never"]
 FailOn = Literal["error", "warning", "never"]
 Axis = Literal["step", "epoch"]
@@ -28,6 +30,11 @@ class Reporting:
         "text"
     )
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there, not to stdout.")] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write report.html, figures, curves.csv and result.json into this folder as well."),
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what --out (or --write) would write.")] = False
     fail_on: Annotated[FailOn, typer.Option(help="The least severity that makes the exit code 1.")] = "error"
     select: Names = None
     ignore: Annotated[
@@ -152,7 +159,37 @@ class Sweep:
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a copy of MODEL with the recommended values there.")
     ] = None
-    force: Annotated[bool, typer.Option("--force", help="With --write: overwrite FILE.")] = False
+
+
+def seconds(text: str) -> float:
+    """Return a time as people write it, in seconds: 90, 90s, 2m, 1h.
+
+    Raises:
+        BadParameter: when it is none, or not above 0.
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:] in UNITS else (text, "s")
+    try:
+        value = float(number) * UNITS[unit]
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise typer.BadParameter(f"got {text!r}; a time above 0 such as 90, 60s, 2m or 1h is meant")
+    return value
+
+
+@dataclass(frozen=True)
+class Causes:
+    """How the causes of what was found are looked for."""
+
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="TIME", parser=seconds, help="The time that all of it may take: 60s, 2m. [default: 60s for causes]"
+        ),
+    ] = None
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Write what is confirmed beside MODEL, as model.fixed.yaml; never over a file.")
+    ] = False
 
 
 def names_in(given: Sequence[str] | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,11 +17,12 @@ from torch.func import functional_call
 
 from lossdoc.calling import call_loss, call_model, call_penalty, needs_a_tensor
 from lossdoc.curve import Floats
-from lossdoc.errors import NotApplicable
+from lossdoc.errors import NotApplicable, UserCodeError
 from lossdoc.samples import joined as together
 from lossdoc.samples import shapes
 from lossdoc.subject import Batch, Split, Subject
 from lossdoc.train import (
+    Losses,
     Objective,
     State,
     Training,
@@ -298,7 +300,42 @@ def gradient(subject: Subject, model: nn.Module, batch: Batch) -> dict[str, Tens
 
 def training_of(subject: Subject, seed: int) -> Training:
     """Begin to train a copy of a fresh model as the subject is trained, with regularization and dropout at 0."""
-    return begin(bare(subject), seed)
+    return guarded(begin(bare(subject), seed))
+
+
+def guarded(training: Training) -> Training:
+    """Return the training with a step that does not apply where torch refuses the backward pass."""
+    return _Guarded(training)
+
+
+class _Guarded:
+    """A training whose step does not apply where torch refuses the backward pass: `detached-loss` tells of that."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.model = training.model
+
+    def step(self, batch: Batch, factor: float = 1.0, epoch: int = 0) -> Losses:
+        try:
+            with unwarned():
+                return self.training.step(batch, factor, epoch)
+        except UserCodeError as bad:
+            if has_no_gradient(bad):
+                raise NotApplicable("the loss of the step has no gradient") from bad
+            raise
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Silence what torch says of a schedule that is stepped too early: `misplaced-scheduler` tells of it once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step", category=UserWarning)
+        yield
+
+
+def has_no_gradient(bad: BaseException) -> bool:
+    """Tell whether torch refused a backward pass because nothing in the loss has a gradient."""
+    return "does not require grad and does not have a grad_fn" in str(bad)
 
 
 def parameters_of(model: nn.Module) -> dict[str, Tensor]:
@@ -356,7 +393,19 @@ def joined(batches: list[Batch]) -> Batch:
     return Batch(first_inputs(batches), torch.cat(targets) if isinstance(targets[0], Tensor) else targets)
 
 
-VIEWS = ("View", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Permute", "ToCopy", "Select", "T", "Alias", "Unsafe")
+VIEWS = (
+    "View",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Permute",
+    "ToCopy",
+    "Select",
+    "TBackward",
+    "Alias",
+    "Unsafe",
+)
 
 
 def last_function(model: nn.Module, batch: Batch) -> str:
@@ -364,6 +413,6 @@ def last_function(model: nn.Module, batch: Batch) -> str:
     with watched(model, training=True), torch.enable_grad():
         buffers = {name: tensor.clone() for name, tensor in model.named_buffers()}
         made_by = getattr(_call(model, buffers, batch), "grad_fn", None)
-    while made_by is not None and made_by.name().split("Backward")[0].startswith(VIEWS) and made_by.next_functions:
+    while made_by is not None and made_by.name().startswith(VIEWS) and made_by.next_functions:
         made_by = made_by.next_functions[0][0]
     return "" if made_by is None else str(made_by.name()).split("Backward")[0]

@@ -28,7 +28,7 @@ class Change:
     and the fix can be written as a diff. Where the change lies in the user's own code, `values` is empty, `apply` does
     to the subject what `line`, the line of code to change, would do to its source; None where that cannot be tried.
     `causes` are the names of the findings that it proves where it repairs, the most telling first. `longer` is by how much
-    longer than before is trained.
+    longer than before is trained. `prior` is how likely it is, where that differs from its remedy's.
     """
 
     summary: str
@@ -37,6 +37,7 @@ class Change:
     apply: Apply | None = None
     line: str = ""
     longer: float = 1.0
+    prior: float | None = None
 
     @property
     def key(self) -> str:
@@ -83,13 +84,22 @@ class Patient:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A way to repair: `cures` are the names of the findings that it answers, the likeliest first.
+    """A way to repair: `proves` are the names of the causes that it cures, `relieves` those of symptoms that it may relieve.
 
-    `changes(patient, finding)` yields the changes to try, the mildest first; none where it does not apply.
+    `changes(patient, finding)` yields the changes to try, the mildest first; none where it does not apply. `prior` orders
+    the remedies of a symptom: how often, from 0 to 1, what it cures is the cause, by rule of thumb from the counts of real
+    faults in Humbatova et al. (2020), Taxonomy of Real Faults in Deep Learning Systems, and Cao et al. (2022), DeepFD.
     """
 
-    cures: tuple[str, ...]
+    proves: tuple[str, ...]
     changes: Callable[[Patient, Finding], Iterator[Change]]
+    relieves: tuple[str, ...] = ()
+    prior: float = 0.1
+
+    @property
+    def cures(self) -> tuple[str, ...]:
+        """The names of all the findings that it answers."""
+        return tuple(dict.fromkeys((*self.proves, *self.relieves)))
 
 
 remedies: Members[Remedy] = Members("lossdoc.remedies", Remedy)

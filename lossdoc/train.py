@@ -187,6 +187,8 @@ class OwnTraining:
         if "scheduler" in self.asks:
             self.scheduler = self.scheduler or self._live_schedule()
         else:
+            added = self.optimizer.param_groups[len(self.rates) :]  # by the step itself
+            self.rates += [float(group["lr"]) for group in added]
             slow(self.optimizer, self.rates, factor)
         offered = {
             "loss_fn": self.subject.loss,

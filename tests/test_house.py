@@ -14,7 +14,7 @@ from lossdoc.rule import Rule, checks, patterns
 from lossdoc.spec import loads
 from tests.conftest import PROJECT, Run
 
-HEAVY = ("torch", "matplotlib", "optuna", "pandas", "scipy", "sklearn")
+HEAVY = ("torch", "matplotlib", "optuna", "pandas", "scipy", "sklearn", "jinja2")
 SLOW = ("pydantic", "yaml")  # what a diagnosis has no use for
 BLOCK = """
 import sys

@@ -16,7 +16,8 @@ from lossdoc.answering import Found
 from lossdoc.curve import Curve
 from lossdoc.findings import Report
 from lossdoc.surveying import Asked
-from lossdoc.watching import Following, Verdicts, watch
+from lossdoc.verdicts import Verdicts
+from lossdoc.watching import Following, watch
 from tests.conftest import PROJECT
 
 HEAD = "step,train_loss\n"

@@ -105,8 +105,9 @@ def _feed(spec: Spec, given: Any, word: str) -> Feed:
             raise Unfit(told(given))
     except Unfit as bad:
         _refuse(spec, word, str(bad))
-    if spec.data.preprocess:
-        _fail(spec, f"'preprocess' works on arrays, but '{word}' returns {told(given)}; do it there", "data")
+    if spec.data.preprocess or spec.data.targets:
+        key = "preprocess" if spec.data.preprocess else "targets"
+        _fail(spec, f"'{key}' works on arrays, but '{word}' returns {told(given)}; do it there", "data")
     if known is not None:
         data = _data(spec, *known)
         return TensorFeed(torch.from_numpy(data.inputs), torch.from_numpy(data.targets))
@@ -169,11 +170,14 @@ def _arrays(spec: Spec, data: Data) -> Prepared:
 def _fitted(spec: Spec, data: Mapping[Split, Data]) -> Prepared:
     inputs, steps = preprocess(spec, {split: each.inputs for split, each in data.items()})
     first = data["train"]
-    feeds: dict[Split, Feed] = {
-        split: TensorFeed(torch.from_numpy(np.ascontiguousarray(inputs[split])), torch.from_numpy(each.targets))
-        for split, each in data.items()
-    }
     whole = first.targets.dtype.kind == "i"
+    if whole and spec.data.targets:
+        _fail(spec, "'targets' prepares numbers to be predicted, but the targets are class numbers; leave it out", "data")
+    targets, _ = preprocess(spec, {split: each.targets for split, each in data.items()}, "targets")
+    feeds: dict[Split, Feed] = {
+        split: TensorFeed(*(torch.from_numpy(np.ascontiguousarray(part[split])) for part in (inputs, targets)))
+        for split in data
+    }
     goal: Goal = "classification" if whole else "regression"
     return Prepared(feeds, goal, spec.data.classes or len(first.classes) or None, steps)
 

@@ -35,6 +35,8 @@ class OwnCode:
             UserError: when there is no such module, or no such name in it.
             UserCodeError: when the module raises while it is imported.
         """
+        if reference in self.spec.document.objects:
+            return self.spec.document.objects[reference]
         module, _, names = reference.partition(":")
         found = self._module(module, path)
         for name in names.split("."):

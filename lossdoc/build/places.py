@@ -33,7 +33,8 @@ def placed(spec: Spec, path: Path | None = None) -> Iterator[None]:
 
 
 def _placed(spec: Spec, problem: Problem, path: Path | None) -> Problem:
-    if path is None or problem.line is not None or problem.file in spec.document.given.values():
+    unplaced = not spec.document.values  # it came from Python code
+    if path is None or unplaced or problem.line is not None or problem.file in spec.document.given.values():
         return problem
     deeper = (*path, "call")
     at = deeper if deeper in spec.document.values or deeper in spec.document.given else path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +19,25 @@ Inputs = NDArray[Any]
 Steps = tuple[Mapping[str, Any], ...]  # the numbers of each step, under its word
 
 
-def preprocess(spec: Spec, inputs: Mapping[Split, Inputs]) -> tuple[Mapping[Split, Inputs], Steps]:
-    """Return the inputs of each split preprocessed, and the numbers of the steps as plain data.
+def preprocess(
+    spec: Spec, inputs: Mapping[Split, Inputs], key: Literal["preprocess", "targets"] = "preprocess"
+) -> tuple[Mapping[Split, Inputs], Steps]:
+    """Return the inputs (or the targets) of each split preprocessed, and the numbers of the steps as plain data.
 
     Raises:
         UserError: when a step does not suit the inputs.
         UserCodeError: when the user's own step raises.
     """
     steps = []
-    for place, step in enumerate(spec.data.preprocess):
-        fitted = _fit(spec, step, place, inputs["train"])
+    given: tuple[Preprocessing, ...] = getattr(spec.data, key)
+    for place, step in enumerate(given):
+        fitted = _fit(spec, step, ("data", key, place), inputs["train"])
         inputs = {split: fitted(each) for split, each in inputs.items()}
         steps.append({step.call if isinstance(step, OwnPreprocessing) else step.word: fitted.numbers})
     return inputs, tuple(steps)
 
 
-def _fit(spec: Spec, step: Preprocessing, place: int, inputs: Inputs) -> Fitted:
-    path = ("data", "preprocess", place)
+def _fit(spec: Spec, step: Preprocessing, path: tuple[str | int, ...], inputs: Inputs) -> Fitted:
     if isinstance(step, OwnPreprocessing):
         return _own(spec, step, path, inputs)
     try:

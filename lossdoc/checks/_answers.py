@@ -1,16 +1,21 @@
-"""What the user's own loss or step says of answers that are made up: none preferred, or right beyond doubt."""
+"""What the loss, or the step that has it inside, says of answers that are made up: none preferred, or right beyond doubt."""
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lossdoc.errors import UserCodeError, UserError
-from lossdoc.subject import OwnStep, Subject
+from lossdoc.errors import NotApplicable, UserCodeError, UserError
+from lossdoc.subject import Batch, OwnStep, Subject
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Told = Callable[["Tensor", Any], float]
+LOG_OF = 1e-3  # relative: a floor under the probability, such as 1e-7, changes its logarithm by less
 
 
 @dataclass(frozen=True)
@@ -27,17 +32,85 @@ class Answers:
     outputs: Tensor
 
 
+@dataclass(frozen=True)
+class Probe:
+    """A first batch, the fresh model's outputs for it, and the loss (or step) as a function of outputs and targets."""
+
+    word: str
+    batch: Batch
+    outputs: Tensor
+    told: Told
+
+
+def is_own(subject: Subject) -> bool:
+    """Tell whether the loss, or the step that has it inside, is the user's own, so that only probing can judge it."""
+    return subject.recipe.step is not None or ":" in subject.loss.word
+
+
+def probed(subject: Subject, samples: int = 1) -> Probe:
+    """Return the loss or step ready to be asked about made-up outputs; asking leaves no trace on anything.
+
+    Raises:
+        NotApplicable: when the loss is the model's own, outputs or targets are not one tensor, or the loss cannot be called.
+    """
+    import torch
+
+    from lossdoc import probe
+    from lossdoc.samples import joined, shapes
+
+    if subject.loss.word == "model" and subject.recipe.step is None:
+        raise NotApplicable("the model makes its own loss, which cannot be asked about other outputs")
+    batches = probe.take(subject, samples=samples)
+    if not isinstance(batches[0].targets, torch.Tensor):
+        raise NotApplicable("the targets are not one tensor")
+    alike = len({str(shapes(each)) for each in batches}) == 1
+    batch = joined(batches) if len(batches) > 1 and alike else batches[0]
+    outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batch)
+    own = subject.recipe.step
+    return Probe(word_of(subject), batch, outputs, _asked(subject, own, batch))
+
+
+def word_of(subject: Subject) -> str:
+    """Return what is judged, in words."""
+    own = subject.recipe.step
+    return f"the step {own.word}" if own else f"the loss {subject.loss.word}"
+
+
+def _asked(subject: Subject, own: OwnStep | None, batch: Batch) -> Told:
+    """Return the loss of outputs and targets.
+
+    Raises:
+        NotApplicable: (the function that is returned) when the loss cannot take them.
+    """
+    from lossdoc import calling, samples
+
+    def told(outputs: Tensor, targets: Any) -> float:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch warns of shapes that broadcast: shape-broadcast tells of it
+                if own is None:
+                    return float(calling.call_loss(subject.loss, outputs, targets))
+                inputs = samples.take(batch.inputs, slice(0, len(outputs)))
+                return _stepped(subject, own, Batch(inputs, targets), outputs)
+        except (UserCodeError, UserError) as bad:  # a step may look into the model, and find another one here
+            raise NotApplicable(f"{word_of(subject)} cannot be asked about made-up outputs") from bad
+
+    return told
+
+
 def of(subject: Subject) -> Answers | None:
     """Return the function, None where the loss is lossdoc's, or the targets are not a label for each row of outputs."""
     import torch
 
-    from lossdoc import calling, probe
+    from lossdoc import probe
 
-    own = subject.recipe.step
-    if own is None and ":" not in subject.loss.word:
+    if not is_own(subject):
         return None
-    batch = probe.take(subject, samples=1)[0]
-    outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batch)
+    try:
+        asked = probed(subject)
+    except NotApplicable:
+        return None
+    outputs, batch = asked.outputs, asked.batch
     rows = probe.class_rows(subject, outputs, batch.targets)
     if rows is None or rows.shape[1] < 2 or outputs.shape[:-1] != batch.targets.shape:
         return None
@@ -47,31 +120,59 @@ def of(subject: Subject) -> Answers | None:
     right = torch.nn.functional.one_hot(labels, rows.shape[1]).to(outputs.dtype)
 
     def loss(size: float) -> float:
-        if own is None:
-            return float(calling.call_loss(subject.loss, size * right, batch.targets))
-        return _told(subject, own, batch, size * right)
+        return asked.told(size * right, batch.targets)
 
     try:
         loss(1.0)
-    except (UserCodeError, UserError):  # a step may look into the model, and find another one here
+    except NotApplicable:
         return None
-    return Answers(f"the step {own.word}" if own else f"the loss {subject.loss.word}", rows.shape[1], loss, outputs)
+    return Answers(asked.word, rows.shape[1], loss, outputs)
 
 
-def _told(subject: Subject, own: OwnStep, batch: Any, outputs: Tensor) -> float:
-    """Return what a step says when the model puts out these outputs, whatever the inputs are."""
+def takes_probabilities(subject: Subject, asked: Probe) -> bool:
+    """Tell whether a loss of the user's own is minus the logarithm of what the model puts out for the right answer.
+
+    It then costs −log q, times some factor, to give the right answer the share q: half as much at 1/2 as at 1/4, and half
+    again as much at 1/8; the softmax or sigmoid of a loss that takes logits makes something else of these numbers.
+    """
+    try:
+        half, quarter, eighth = (asked.told(_with_share(subject, asked, q), asked.batch.targets) for q in (0.5, 0.25, 0.125))
+    except NotApplicable:
+        return False
+    if not all(map(math.isfinite, (half, quarter, eighth))) or not quarter > 0:
+        return False
+    return abs(half / quarter - 0.5) < LOG_OF and abs(eighth / quarter - 1.5) < LOG_OF
+
+
+def _with_share(subject: Subject, asked: Probe, share: float) -> Tensor:
+    """Return outputs that give every right answer the same share, and the other classes even parts of the rest.
+
+    Raises:
+        NotApplicable: when there is no telling what a right answer is.
+    """
     import torch
-    from torch import nn
 
+    from lossdoc import probe
+
+    outputs, targets = asked.outputs, asked.batch.targets
+    rows = probe.class_rows(subject, outputs, targets)
+    if rows is not None and rows.shape[1] > 1 and outputs.shape[:-1] == targets.shape:
+        right = torch.nn.functional.one_hot(targets.long().clamp_min(0), rows.shape[1]).to(outputs.dtype)
+    elif targets.numel() == outputs.numel() and bool(((targets == 0) | (targets == 1)).all()):
+        right = targets.reshape(outputs.shape).to(outputs.dtype)
+    else:
+        raise NotApplicable("there is no telling what a right answer is")
+    whole = right.shape[-1] if right.ndim > 1 and right.shape[-1] > 1 else 2
+    several = right.ndim > 1 and right.shape[-1] > 1 and bool((right.sum(-1) == 1).all())
+    rest = (1 - share) / (whole - 1) if several else 1 - share
+    return share * right + rest * (1 - right)
+
+
+def _stepped(subject: Subject, own: OwnStep, batch: Any, outputs: Tensor) -> float:
+    """Return what a step says when the model puts out these outputs, in whatever order it is given the inputs."""
     from lossdoc import train
+    from lossdoc.checks import _pairing
 
-    class Fixed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.factor = nn.Parameter(torch.ones(()))
-
-        def forward(self, *_inputs: Any, **_named: Any) -> Tensor:
-            return outputs * self.factor
-
-    stand_in = replace(subject, build=lambda _seed: Fixed())
-    return train.OwnTraining(stand_in, own, subject.seed).step(batch).loss
+    stand_in = replace(subject, build=_pairing.oracle(batch, outputs))
+    with train.seeded(subject.seed, 0):
+        return train.OwnTraining(stand_in, own, subject.seed).step(batch).loss

@@ -1,4 +1,4 @@
-"""LS104: labels that no class has."""
+"""LS104: labels that no class has, or that are not those of their inputs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lossdoc import specimens
+from lossdoc.checks import _pairing
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.parts.losses import Bce
@@ -40,6 +41,7 @@ IGNORED = -100  # torch's label for "leave this out of the loss"
         ),
         lambda: specimens.with_targets(lambda labels: 0 * labels + 2),
         lambda: specimens.with_targets(lambda labels: 0 * labels + 1, specimens.yes_no, "binary", loss=Bce()),
+        lambda: specimens.with_step(specimens.mispaired_step),
     ),
     quiet_on=(
         specimens.healthy,
@@ -47,11 +49,12 @@ IGNORED = -100  # torch's label for "leave this out of the loss"
         lambda: specimens.healthy(classes=None),
         lambda: specimens.with_targets(lambda labels: labels - 101 * specimens.every(4, labels) * (labels == 1)),
         lambda: specimens.healthy(batches=specimens.fed(specimens.sorted_by_class, shuffle=False), shuffled=False),
+        lambda: specimens.with_step(specimens.jointly_shuffled_step),
     ),
     mutes=("head-width", "initial-loss", "large-logits", "imbalanced-labels", "no-gradient", "regularization-raises-loss"),
 )
 def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
-    """Some labels are not the number of a class, or there is only one class.
+    """Some labels are not the number of a class, or there is only one class, or a step parts labels from their inputs.
 
     Looks like:
         A crash inside the loss, an assertion on the accelerator, or, where nothing is checked, a loss below 0 and training
@@ -62,6 +65,7 @@ def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
         - −1 for "no" where 0 is meant, or for "unknown"
         - labels that were standardized along with the inputs
         - the wrong column, or a filter that left one class over
+        - a training step that shuffles, rolls or selects the labels apart from the inputs
 
     Confirm with:
         - print the different labels and how often each occurs
@@ -76,7 +80,9 @@ def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
     Decided by:
         A label must be a whole number from 0 to n − 1, or −100; where the number n of classes is not known, it must not be
         negative. With yes-or-no outputs every target must lie between 0 and 1. Two classes must be seen among all samples,
-        or the first 50,000 of shuffled ones.
+        or the first 50,000 of shuffled ones. A training step of the user's own is given a stand-in for the model that knows
+        the right answer to each input, whatever their order: it is named where right answers cost the step as much as wrong
+        ones, within a fifth, and more than no answer. Steps that change their inputs are not judged so.
 
     Sources:
         - torch's documentation of CrossEntropyLoss and BCELoss
@@ -85,6 +91,9 @@ def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
 
     from lossdoc import probe
 
+    mispaired = _pairing.judge(subject)
+    if mispaired is not None:
+        return mispaired
     _must_be_labels(subject)
     targets: Tensor = torch.cat([batch.targets.reshape(-1).double() for batch in probe.take(subject)])
     wrong, meant = _wrong(subject, targets)

@@ -22,6 +22,17 @@ from lossdoc.subject import Subject
         lambda: specimens.binary(build=specimens.followed_by(specimens.squeezed(specimens.mlp(1)), "Sigmoid")),
         lambda: specimens.healthy(loss=OwnLoss(specimens.twice_softened, takes="unknown")),
         lambda: specimens.with_step(specimens.twice_softened_step),
+        lambda: specimens.healthy(
+            build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1),
+            loss=OwnLoss(specimens.entropy, takes="unknown"),
+        ),
+        lambda: specimens.with_step(
+            specimens.plain_step, specimens.healthy(build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1))
+        ),
+        lambda: specimens.binary(
+            build=specimens.followed_by(specimens.mlp(1), "Sigmoid"),
+            loss=OwnLoss(specimens.entropy_of_logits, takes="unknown"),
+        ),
     ),
     quiet_on=(
         specimens.healthy,
@@ -29,12 +40,17 @@ from lossdoc.subject import Subject
         lambda: specimens.healthy(loss=OwnLoss(specimens.entropy, takes="unknown")),
         lambda: specimens.healthy(loss=OwnLoss(lambda out, y: specimens.entropy(out / 100, y), takes="unknown")),
         lambda: specimens.with_step(specimens.plain_step),
+        lambda: specimens.binary(loss=OwnLoss(specimens.entropy_of_logits, takes="unknown")),
+        lambda: specimens.healthy(
+            build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1),
+            loss=OwnLoss(specimens.entropy_of_probabilities, takes="unknown"),
+        ),
         lambda: specimens.healthy(
             build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1), loss=CrossEntropy(inputs="probabilities")
         ),
         lambda: specimens.healthy(build=specimens.followed_by(specimens.mlp(), "LogSoftmax", dim=-1)),
     ),
-    mutes=("initial-loss", "large-logits"),
+    mutes=("initial-loss", "large-logits", "output-range"),
 )
 def double_softmax(subject: Subject, *, rounding: float = 1e-4, near: float = 1e-3) -> Evidence | None:
     """The last activation is applied twice: once in the model, and again inside the loss.
@@ -60,16 +76,18 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4, near: float = 1e
     Decided by:
         The loss takes logits. With labels, every output of a batch is at least 0 and every row sums to 1 within 1e-4, far
         more than rounding. With yes-or-no outputs, the function that made the outputs is a sigmoid. A loss or a step of the
-        user's own is given outputs that are right beyond doubt, 100 and 1,000 for the right class, 0 for the others: it must
-        come near 0, and with a softmax of its own it stays at log(e + n − 1) − 1 times what it is for equal outputs over
-        log n, within 0.1 %.
+        user's own is given outputs that are right beyond doubt, 100 and 1,000 for the right class, 0 for the others: it
+        must come near 0, and with a softmax of its own it stays at log(e + n − 1) − 1 times what it is for equal outputs
+        over log n, within 0.1 %. Where the model puts out probabilities, it takes logits if a number added to all outputs
+        of a sample changes nothing, as a softmax does not mind it, or, with a sigmoid and yes-or-no answers, if the loss of
+        "no" exceeds that of "yes" by the output itself.
 
     Sources:
         - the study notes, figure 11: five runs of one network, five results
     """
     from lossdoc import probe
 
-    found = _inside(subject, near)
+    found = _inside(subject, near) or _behind(subject, rounding, near)
     if found is not None:
         return found
     if subject.loss.takes != "logits":
@@ -108,6 +126,46 @@ def _inside(subject: Subject, near: float) -> Evidence | None:
         causes=("a softmax before a cross-entropy that applies it itself",),
         remedies=(f"take the softmax out of {answers.word}: cross-entropy takes logits",),
     )
+
+
+def _behind(subject: Subject, rounding: float, near: float) -> Evidence | None:
+    """Look for a softmax or sigmoid inside the user's own loss or step behind a model that puts out probabilities."""
+    import torch
+
+    from lossdoc import probe
+
+    if not _answers.is_own(subject) or subject.loss.word == "model" or subject.loss.takes not in ("unknown", "logits"):
+        return None
+    try:
+        asked = _answers.probed(subject)
+        rows = probe.class_rows(subject, asked.outputs, asked.batch.targets)
+        if rows is not None and rows.shape[1] > 1:
+            farthest = float((rows.sum(1) - 1).abs().max())
+            if bool((rows < 0).any()) or not farthest < rounding:
+                return None
+            added = torch.linspace(-2, 2, len(asked.outputs)).reshape(-1, *[1] * (asked.outputs.ndim - 1))
+            plain, moved = (asked.told(each, asked.batch.targets) for each in (asked.outputs, asked.outputs + added))
+            return _evidence("softmax", farthest, rounding, rows.shape[1]) if abs(moved - plain) < rounding * plain else None
+        if probe.last_function(probe.untouched(subject).build(subject.seed), asked.batch) != "Sigmoid":
+            return None
+        return _evidence("sigmoid", 0.0, rounding, 2) if _takes_logits_of_yes(asked, near) else None
+    except NotApplicable:
+        return None
+
+
+def _takes_logits_of_yes(asked: _answers.Probe, near: float) -> bool:
+    """Tell whether a loss of yes-or-no outputs is the binary cross-entropy of logits, times some factor."""
+    import torch
+
+    outputs, targets = asked.outputs, asked.batch.targets
+    if outputs.numel() != targets.numel():
+        return False
+
+    def loss(output: float, target: int) -> float:
+        return asked.told(torch.full_like(outputs, output), torch.full_like(targets, target))
+
+    scale = loss(0.0, 1) / math.log(2)
+    return scale > 0 and all(abs((loss(z, 0) - loss(z, 1)) / scale - z) < near for z in (0.5, 1.0))
 
 
 def _in_model(subject: Subject, *, rounding: float = 1e-5) -> Evidence | None:

@@ -1,26 +1,39 @@
-"""LS403: a signal that grows from layer to layer."""
+"""LS403: a signal that grows from layer to layer, for weights that are too large."""
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 from lossdoc import specimens
-from lossdoc.checks import _signal
-from lossdoc.findings import Evidence, Severity
+from lossdoc.checks._signal import strikes
+from lossdoc.errors import NotApplicable
+from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
 from lossdoc.subject import Subject
+
+if TYPE_CHECKING:
+    from lossdoc.signals import Signals
 
 
 @rule(
     code="LS403",
     severity=Severity.WARNING,
-    fires_on=(lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=3), 30.0)),),
+    fires_on=(
+        lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=3), 30.0)),
+        lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=8), 30.0)),
+        lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=2), 9.0)),
+    ),
     quiet_on=(
         specimens.healthy,
         lambda: specimens.healthy(build=specimens.mlp(depth=4)),
         lambda: specimens.with_inputs(lambda inputs: 300 * inputs),
+        lambda: specimens.healthy(build=specimens.residual(specimens.mlp(depth=20))),
     ),
+    mutes=("exploding-gradients",),
 )
-def exploding_activations(subject: Subject, *, grown: float = 100.0, each: float = 4.0) -> Evidence | None:
-    """The signal grows from layer to layer.
+def exploding_activations(subject: Subject, *, grown: float = 100.0, spread: float = 3.0, bounds: float = 1e3) -> Answer:
+    """The signal grows from layer to layer: the weights are too large for the number of inputs.
 
     Looks like:
         A first loss in the tens or hundreds, and gradients that must be clipped; NaN within a few steps.
@@ -36,22 +49,46 @@ def exploding_activations(subject: Subject, *, grown: float = 100.0, each: float
         - batch normalization
 
     False alarms:
-        Inputs that are too large are no concern of this rule: it measures relative to them.
+        Inputs that are too large are no concern of this rule: it measures relative to them. What shortcuts add is in the
+        same network without activations, which it measures, too. Activations that grow without bound, whatever
+        the weights, are the matter of `exploding-gradients`.
 
     Decided by:
-        The root mean square, over samples, of each layer's outputs less their mean, relative to that of the inputs: over 100
-        in the last layer, or four times as large with every layer (N(0, 1) weights multiply it by √(fan-in/2),
-        which is 4 at 32 inputs). He's rule keeps it at 1.4 at any depth.
+        The root mean square, over samples, of each layer's outputs less their mean, relative to that of what the first layer
+        gets, as the median over fresh networks. It fires over 100 in the last layer (or 100 times what the same network
+        keeps without activations), and where one hidden layer multiplies the signal by three times what He's and LeCun's
+        weights would in its place (N(0, 1) weights by √(fan-in/2), which is 4 at 32 inputs). It is an error where signal or
+        gradient grow a thousandfold: networks of ReLU with three hidden layers then stayed at the base rate with momentum.
 
     Sources:
         - He et al. (2015), Delving Deep into Rectifiers
     """
-    signal = _signal.signal(subject)
-    if signal.whole <= grown and signal.each <= each:
-        return None
-    return Evidence(
-        f"the signal grows to {signal.whole:.3g} times the inputs' over {len(signal.layers)} layers, "
-        f"{signal.each:.2g} times in each",
-        facts={"measured": signal.whole, "expected": 1.0, "tolerance": grown - 1, "each": signal.each},
-        confidence=0.9,
-    )
+    from lossdoc.signals import signals
+
+    seen = signals(subject)
+    whole = seen.typical(lambda network: network.through)
+    if not (math.isfinite(whole) and seen.refilled.finite):
+        raise NotApplicable("the signal is not finite, even with weights of the right size")
+    usual = max(1.0, seen.linear.through, seen.refilled.through)
+    usual_back = max([1.0, *filter(math.isfinite, (seen.linear.most_back, seen.refilled.most_back))])
+    steep = sum(network.most_back > bounds * usual_back for network in seen.networks)
+    place, worst = _steepest(seen)
+    facts = {"measured": whole / usual, "expected": 1.0, "tolerance": grown - 1, "each": worst}
+    hurt = whole > bounds * usual or strikes(steep, len(seen.networks))
+    if whole <= grown * usual and worst <= spread and not hurt:
+        return Passed(f"the signal grows to {whole:.2g} of its size", facts)
+    if whole > grown * usual or hurt:
+        told = f"the signal grows to {whole:.3g} times its size over {len(seen.networks[0].layers)} layers"
+    else:
+        told = f"{place} multiplies the signal by {worst:.2g} times what weights of the right size would"
+    return Evidence(told, facts=facts, severity=Severity.ERROR if hurt else None, confidence=0.97 if hurt else 0.9)
+
+
+def _steepest(seen: Signals) -> tuple[str, float]:
+    """Return the hidden layer that multiplies the signal most, relative to weights of the right size, and by how much."""
+    ratios = []
+    for at, layer in enumerate(seen.refilled.layers[:-1]):
+        usual = seen.typical(lambda network, at=at: network.layers[at].gain if at < len(network.layers) else math.nan)
+        if layer.gain > 0 and math.isfinite(usual):
+            ratios.append((layer.place, usual / layer.gain))
+    return max(ratios, key=lambda each: each[1], default=("", 0.0))

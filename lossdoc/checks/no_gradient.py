@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossdoc import specimens
+from lossdoc.checks import _steps
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -14,6 +15,7 @@ from lossdoc.subject import Subject
     code="LS504",
     severity=Severity.ERROR,
     fires_on=(
+        lambda: specimens.healthy(build=specimens.with_idle_part(specimens.mlp())),
         lambda: specimens.healthy(loss=OwnLoss(specimens.cut_off_entropy)),
         lambda: specimens.healthy(build=specimens.with_cut(specimens.mlp(depth=2))),
         lambda: specimens.healthy(build=specimens.hidden_in_a_list(specimens.mlp())),
@@ -24,16 +26,16 @@ from lossdoc.subject import Subject
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=2), 0.0, last_only=True)),
     ),
 )
-def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
+def no_gradient(subject: Subject) -> Evidence | None:
     """Parameters that are to be learned get no gradient, or one that is always 0.
 
     Looks like:
         A flat loss where that holds for all of them; else a model that learns less than it could.
 
     Causes:
-        - the graph is cut: `.detach()`, `.data`, `.item()`, numpy, or an argmax on the way to the loss
         - a part of the model that the outputs do not depend on
         - units that are off for every sample
+        - the graph is cut on the way to the loss: `detached-loss` then says where
         - layers kept in a plain Python list, so that the model has no parameters at all
 
     Confirm with:
@@ -54,15 +56,8 @@ def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
     Sources:
         - torch's documentation: autograd mechanics
     """
-    from lossdoc import probe, train
-
-    plain = probe.bare(subject)
-    batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
-    objective = train.Objective(plain.build(subject.seed), plain.loss, plain.recipe.penalties).train()
-    probe.must_have_loss(subject, objective.model, batches[0])
-    state = train.start(objective, plain.recipe.optimizer)
-    without = dict.fromkeys(state.params)
-    if not list(objective.model.parameters()):
+    flow = _steps.flow(subject)
+    if not flow.every:
         return Evidence(
             "the model has no parameters: layers kept in a plain Python list?",
             facts={"measured": 0.0, "expected": 1.0, "tolerance": 0.0, "parameters": 0.0},
@@ -70,23 +65,21 @@ def no_gradient(subject: Subject, *, steps: int = 4) -> Evidence | None:
             causes=("layers kept in a plain Python list or dict, where the model cannot find them",),
             remedies=("keep them in an nn.ModuleList or nn.ModuleDict, or as attributes of their own",),
         )
-    if not without:
+    if not flow.names:
         raise NotApplicable("the model has no parameters to learn")
-    for step in range(steps):
-        with train.seeded(subject.seed, step):
-            grads, state, _ = train.gradients(objective, state, batches[step % len(batches)])
-        without = {name: None for name in without if name not in grads or bool((grads[name] == 0).all())}
-        if not without:
-            return None
-        state = train.update(plain.recipe.optimizer, state, grads, plain.recipe.hyper)
-    names = [name.removeprefix("model.") for name in without]
-    minor = all(state.params[name].ndim < 2 for name in without)
-    everything = len(without) == len(state.params)
+    if not flow.zero:
+        return None
+    whole = len(flow.names)
+    everything = len(flow.zero) == whole
+    minor = set(flow.zero) <= flow.flat
+    told = (
+        f"none of the {whole} parameters gets a gradient"
+        if everything
+        else (f"{len(flow.zero)} of the {whole} parameters get no gradient")
+    )
     return Evidence(
-        f"{'none' if everything else len(names)} of the {len(state.params)} parameters {'gets' if everything else 'get no'}"
-        f"{' a' if everything else ''} gradient in {steps} steps"
-        + ("" if everything else f": {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")),
-        facts={"measured": float(len(names)), "expected": 0.0, "tolerance": 0.0, "parameters": float(len(state.params))},
+        f"{told} in {flow.steps} steps" + ("" if everything else f": {_steps.listed(flow.zero)}"),
+        facts={"measured": float(len(flow.zero)), "expected": 0.0, "tolerance": 0.0, "parameters": float(whole)},
         severity=Severity.NOTE if minor and not everything else None,
         confidence=0.97,
     )

@@ -21,7 +21,7 @@ from lossdoc.subject import Subject
     quiet_on=(specimens.healthy, lambda: specimens.with_step(specimens.plain_step)),
     mutes=("not-in-optimizer",),
 )
-def no_update(subject: Subject, *, steps: int = 16) -> Evidence | None:
+def no_update(subject: Subject) -> Evidence | None:
     """The training step does not change a single weight.
 
     Looks like:
@@ -49,18 +49,20 @@ def no_update(subject: Subject, *, steps: int = 16) -> Evidence | None:
     Sources:
         - the study notes, figure 8 left: the gradient is not applied
     """
-    track = _steps.track(subject, steps)
-    if not track.before:
+    course = _steps.course(subject)
+    if not course.before:
         raise NotApplicable("the model has no parameters to learn")
-    if track.changed:
+    if course.cut:
+        raise NotApplicable("the step's loss has no gradient to apply")
+    if course.changed:
         return None
-    if not _steps.has_gradient(subject):
+    if not _steps.with_slope(subject):
         raise NotApplicable("the loss has no gradient to apply")
     lr = subject.recipe.hyper["lr"]
-    count = sum(each.numel() for each in track.before.values())
+    count = sum(each.numel() for each in course.before.values())
     own = subject.recipe.step
     return Evidence(
-        f"{track.steps} steps of {own.word if own else subject.recipe.optimizer.word} changed none of the {count:,} weights",
-        facts={"measured": 0.0, "expected": float(count), "tolerance": 0.0, "steps": float(track.steps), "lr": lr},
+        f"{course.steps} steps of {own.word if own else subject.recipe.optimizer.word} changed none of {count:,} weights",
+        facts={"measured": 0.0, "expected": float(count), "tolerance": 0.0, "steps": float(course.steps), "lr": lr},
         confidence=0.99,
     )

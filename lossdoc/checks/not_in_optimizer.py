@@ -13,14 +13,17 @@ from lossdoc.subject import Subject
 @rule(
     code="LS502",
     severity=Severity.ERROR,
-    fires_on=(lambda: specimens.with_step(specimens.headless_step),),
+    fires_on=(
+        lambda: specimens.with_step(specimens.headless_step),
+        lambda: specimens.with_step(specimens.renewing_step),
+    ),
     quiet_on=(
         specimens.healthy,
         lambda: specimens.with_step(specimens.plain_step),
         lambda: specimens.healthy(build=specimens.with_batchnorm(specimens.mlp(depth=2))),
     ),
 )
-def not_in_optimizer(subject: Subject, *, steps: int = 8, rounding: float = 1e-5) -> Evidence | None:
+def not_in_optimizer(subject: Subject) -> Evidence | None:
     """Some parameters have a gradient, and yet no training step changes them.
 
     Looks like:
@@ -28,7 +31,7 @@ def not_in_optimizer(subject: Subject, *, steps: int = 8, rounding: float = 1e-5
 
     Causes:
         - the optimizer was given the parameters of a part of the model only
-        - a layer was added or replaced after the optimizer was made
+        - a layer was added, replaced or made anew after the optimizer was made
 
     Confirm with:
         - compare the names in `model.named_parameters()` with what the optimizer's groups hold
@@ -41,30 +44,32 @@ def not_in_optimizer(subject: Subject, *, steps: int = 8, rounding: float = 1e-5
         A step that trains its parts by turns, with more than eight steps between them.
 
     Decided by:
-        A copy of a fresh model is trained for eight steps by the configured step. A parameter is named that requires a
-        gradient and has one at the first weights, computed apart, and in which no number changed. A gradient below 1e-5 of
-        the largest one is rounding, as that of a bias before batch normalization, which is 0 in exact arithmetic.
+        A copy of a fresh model is trained by the configured step until every parameter has changed, eight steps at most. A
+        parameter is named that requires a gradient and has one at the first weights, computed apart, and in which no number
+        changed. A gradient below 1e-5 of the largest one is rounding, as that of a bias before batch normalization, which
+        is 0 in exact arithmetic. Of a step of the user's own it is named, too, when its object is another one than at the
+        start, and no optimizer that took a step holds it.
 
     Sources:
         - torch's documentation of torch.optim: constructing it
     """
-    from lossdoc import probe
-
-    track = _steps.track(subject, steps, at_least=steps)
-    still = set(track.before) - track.changed
-    if not track.changed:
+    course = _steps.course(subject)
+    if not course.changed:
         raise NotApplicable("no weight changes at all")
-    if not still:
+    heard = course.record.of("backward")
+    still = set(course.before) - course.changed - course.frozen
+    left = still & _steps.with_slope(subject) if still else set()
+    if heard:
+        left &= course.record.reached  # where the step's own loss has no gradient, that is the fault
+    renewed = course.replaced - course.held if heard and course.held is not None else set()
+    renewed &= course.record.reached
+    if not left | renewed:
         return None
-    plain = probe.bare(subject)
-    slopes = probe.gradient(plain, plain.build(subject.seed), probe.take(subject, samples=1)[0])
-    sizes = {name: float(slope.abs().max()) for name, slope in slopes.items()}
-    left = sorted(name for name in still if sizes.get(name, 0.0) > rounding * max(sizes.values()))
-    if not left:
-        return None
+    names = left | renewed
+    told = "were made anew after the optimizer was, which does not hold them" if renewed else "are never changed"
     return Evidence(
-        f"{len(left)} of {len(track.before)} parameters have a gradient and are never changed: {', '.join(left[:5])}"
-        + (", ..." if len(left) > 5 else ""),
-        facts={"measured": float(len(left)), "expected": 0.0, "tolerance": 0.0, "parameters": float(len(track.before))},
+        f"{len(names)} of {len(course.before)} parameters have a gradient and {told}: {_steps.listed(names)}",
+        facts={"measured": float(len(names)), "expected": 0.0, "tolerance": 0.0, "parameters": float(len(course.before))},
         confidence=0.95,
+        causes=("parameters were made anew after the optimizer was made",) if renewed else (),
     )

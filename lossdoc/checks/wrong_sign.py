@@ -96,11 +96,12 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
         slopes = probe.gradient(plain, model, batch)
         with train.seeded(subject.seed, trial):
             training.step(batch, 1.0, 0)
-        after = probe.parameters_of(training.model())
+        after = dict(training.model().named_parameters())
         if not slopes:
             raise NotApplicable("the loss has no gradient")
-        moved = torch.cat([(after[name] - before[name]).double().reshape(-1) for name in slopes])
-        downhill = -torch.cat([slope.double().reshape(-1) for slope in slopes.values()])
+        names = [name for name in slopes if name in after and after[name].shape == before[name].shape]
+        moved = torch.cat([(after[name].detach() - before[name]).double().reshape(-1) for name in names])
+        downhill = -torch.cat([slopes[name].double().reshape(-1) for name in names])
         size = float(moved.norm() * downhill.norm())
         weights = len(moved)
         if not math.isfinite(size) or size == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossdoc.findings import Finding, Report
-from lossdoc.format import Document, Format, Screen, heading
+from lossdoc.format import Document, Format, Screen, heading, verdict_of
 
 
 def render(document: Document, _screen: Screen) -> str:
@@ -27,6 +27,10 @@ def _report(report: Report) -> list[str]:
 
 def _finding(finding: Finding) -> list[str]:
     parts = [f"### {finding.severity.value}: {finding.name} ({finding.code})", finding.evidence.summary]
+    if finding.proof is not None:
+        parts.append(f"Experiments: {verdict_of(finding.proof)}.")
+        if finding.proof.fix:
+            parts.append(f"```{'diff' if finding.proof.fix.startswith('---') else ''}\n{finding.proof.fix}\n```")
     if finding.causes:
         parts.append("Likely causes:\n" + "\n".join(f"{n}. {cause}" for n, cause in enumerate(finding.causes, 1)))
     if finding.remedies:

@@ -78,7 +78,12 @@ def _report(report: Report, screen: Screen) -> RenderableType:
     if report.inconclusive is not None:
         parts.append(Padding(Text(report.inconclusive), (0, 0, 0, 2)))
     parts += _matter(report, screen)
-    parts += [_finding(finding, screen) for finding in report.findings]
+    for number, finding in enumerate(report.findings):
+        parts.append(_finding(finding, screen))
+        if finding.proof is not None:
+            from lossdoc.formats import _proofs  # only a checkup makes experiments
+
+            parts += _proofs.shown(finding.proof, screen, whole=number == 0 or screen.verbosity > 0)
     parts += [Padding(Text(one.summary), (0, 0, 0, 2)) for one in report.measured.values()]
     parts += _examined(report, screen)
     return Group(*parts, Text(""))

@@ -45,7 +45,7 @@ def kept(series: Series, x: Scale, columns: int = COLUMNS) -> Indexes:
 
 
 def path(series: Series, x: Scale, y: Scale, columns: int = COLUMNS) -> str:
-    """Return the `d` of an SVG path through a series, in whole units; it breaks where a value that is no number was logged."""
+    """Return the `d` of an SVG path through a series, in whole units; it breaks where what was logged is no number."""
     chosen = kept(series, x, columns)
     if not len(chosen):
         return ""
@@ -132,10 +132,10 @@ def _even(scale: Scale, most: int, *, whole: bool) -> list[float]:
 
 
 def number(value: float) -> str:
-    """Return a number as people write it, in four digits: 0.25, 12,000, 1e-06; a word where it is not finite."""
+    """Return a number as people write it, in four digits: 0.25, 12,000, 1e-06; NaN or ∞ where it is not finite."""
     if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "−∞" if value < 0 else "∞"
+        return "NaN" if math.isnan(value) else "−∞" if value < 0 else "∞"
     short = float(f"{value:.4g}")
     if value == round(value) and abs(value) < 1e9:
         return f"{round(value):,}".replace("-", "−")
-    return (f"{short:,.0f}" if 1e4 <= abs(short) < 1e9 else f"{short:g}").replace("-", "−")
+    return (f"{short:,.0f}" if 1e3 <= abs(short) < 1e9 else f"{short:g}").replace("-", "−")

@@ -16,6 +16,7 @@ from lossdoc.html.lines import COLUMNS, DOTTED, HEIGHT, WIDTH, Tick, across_of, 
 LEAST = 0.006  # share of the width that a span takes at least, so that a single step is seen
 CROWDED = 0.06  # two labels nearer than this share of the height would cover each other
 MOST_CROSSES = 24
+SIDES = frozenset({"train", "val", "before", "after"})  # kinds that are drawn pale under their average where they are rough
 REFERENCES = {"floor": "floor", "expected": "expected", "best_loss": "best possible"}  # facts that are heights on a curve
 
 
@@ -113,7 +114,7 @@ def of_lines(lines: Sequence[Line], asked: Asked) -> Plot | None:
 
 
 def _stroke(line: Line, x: Scale, y: Scale, columns: int) -> Stroke:
-    rough = line.kind in {"train", "val"} and columns == COLUMNS and len(line.series.finite) > 2 * POINTS
+    rough = line.kind in SIDES and columns == COLUMNS and len(line.series.finite) > 2 * POINTS
     trend = path(smoothed(line.series), x, y) if rough else ""
     drawn = path(line.series, x, y, columns)
     return Stroke(line.kind, drawn, trend, dots(line.series, x, y) if len(line.series) <= DOTTED else "")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
 from lossdoc.chart import Scale
+from lossdoc.curve import Series
+from lossdoc.figures import POINTS, smoothed
 from lossdoc.html.lines import Tick, number, padded, ticks
 from lossdoc.html.plots import Asked, Line, Plot, of_lines
 from lossdoc.maps import LETTERS, Plane, pattern_of, plane, short_names
@@ -98,7 +100,7 @@ def table(trials: Trials) -> Table:
         for rank, (index, group) in enumerate(groups.items(), 1)
     )
     rates = _rates(trials)
-    shaded = f"color: learning rate, {number(min(rates))} to {number(max(rates))}" if len(set(rates)) > 1 else ""
+    shaded = f"color: learning rate, {min(rates):.2g} to {max(rates):.2g}" if len(set(rates)) > 1 else ""
     equals = f"=: no worse than the best beyond the noise of {seeds} seeds" if len(good) > 1 else ""
     names = tuple(short_names(paths).values())
     return Table(names, tuple(measures), rows, _curves(trials, shades), _map(trials), shaded, equals)
@@ -155,7 +157,7 @@ def _shades(trials: Trials) -> dict[int, int]:
     for trial in trials.trials:
         rate = trial.point.params.get(RATE)
         known = isinstance(rate, int | float) and rate > 0 and high > low
-        made[trial.point.index] = _step((math.log(rate) - low) / (high - low)) if known else SHADES // 2
+        made[trial.point.index] = _step((math.log(float(rate or 1)) - low) / (high - low)) if known else SHADES // 2
     return made
 
 
@@ -170,17 +172,15 @@ def _curves(trials: Trials, shades: dict[int, int]) -> Plot | None:
     usable = [value for value in first if math.isfinite(value) and value > 0]
     top = CEILING * max(usable) if usable else math.inf
     lines = [
-        Line(_below(trial.curve.train, top), f"shade{shades[trial.point.index]}{' best' if rank == 0 else ''}",
-             "the best" if rank == 0 else "")
+        Line(_below(smoothed(trial.curve.train), top), f"shade{shades[trial.point.index]}{' best' if rank == 0 else ''}",
+             f"the best of {len(order)}, each averaged to {POINTS} points" if rank == 0 else "")
         for rank, trial in enumerate(order)
     ]  # fmt: skip
     told = f"training losses of {len(order)} trials"
     return of_lines(lines[::-1], Asked(columns=COARSE, told=told))
 
 
-def _below(series: Any, top: float) -> Any:
-    from dataclasses import replace
-
+def _below(series: Series, top: float) -> Series:
     with np.errstate(invalid="ignore"):
         return replace(series, value=np.where(series.value > top, np.inf, series.value))
 
@@ -218,8 +218,8 @@ def _heights(of: Plane) -> tuple[list[float], tuple[Tick, ...]]:
     """Return how far from the top each point stands, in percent, and the ticks; 0 on a logarithmic axis lies at the foot."""
     if not of.numeric_y:
         words = sorted({str(place.y) for place in of.places})
-        tops = {word: 100 * (1 - (number + 0.5) / len(words)) for number, word in enumerate(words)}
-        return [tops[str(place.y)] for place in of.places], tuple(Tick(round(top, 2), word) for word, top in tops.items())
+        rows = {word: 100 * (1 - (place + 0.5) / len(words)) for place, word in enumerate(words)}
+        return [rows[str(place.y)] for place in of.places], tuple(Tick(round(row, 2), word) for word, row in rows.items())
     values = [float(place.y) for place in of.places]
     y = padded(Scale(*_ends(values, log=of.log_y), of.log_y), 0.08)
     foot = of.log_y and any(value <= 0 for value in values)

@@ -185,7 +185,7 @@ class Softplus(Activation):
 
 
 class Exponential(Activation):
-    """exp x: grows without bound, so that a few such layers in a row leave the range of numbers. For rates, behind the last."""
+    """exp x: for rates, behind the last layer; a few such layers in a row leave the range of numbers."""
 
     word: ClassVar[str] = "exponential"
 

@@ -20,4 +20,6 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     yield Change(f"batches of {USUAL} samples, not {size}", {"data.batch_size": USUAL}, ("wrong-batch-size",))
 
 
-BATCH_SIZE = Remedy(("wrong-batch-size", "small-batch-for-batchnorm", *WILD, "slow-learning", "underfitting"), changes)
+BATCH_SIZE = Remedy(
+    ("wrong-batch-size", "small-batch-for-batchnorm"), changes, (*WILD, "slow-learning", "underfitting"), prior=0.2
+)

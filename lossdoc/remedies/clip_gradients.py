@@ -25,4 +25,4 @@ def _clipped(subject: Subject) -> Subject:
     return replace(subject, recipe=replace(subject.recipe, clip=LIMIT))
 
 
-CLIP_GRADIENTS = Remedy(("exploding-gradients", "non-finite", "spikes", "lr-too-high"), changes)
+CLIP_GRADIENTS = Remedy(("exploding-gradients",), changes, ("non-finite", "spikes", "lr-too-high"), prior=0.2)

@@ -15,4 +15,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     yield from _rates.scaled(patient, (0.1, 0.01), "lower", ("lr-too-high",))
 
 
-LOWER_RATE = Remedy(("lr-too-high", *WILD, "dead-relu", *STUCK), changes)
+LOWER_RATE = Remedy(("lr-too-high",), changes, (*WILD, "dead-relu", *STUCK), prior=0.55)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lossdoc.findings import Finding
 from lossdoc.parts.losses import BuiltinLoss
+from lossdoc.remedies._symptoms import ANY
 from lossdoc.remedy import Change, Patient, Remedy
 
 
@@ -18,4 +19,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         yield Change("average the loss over the samples", line="reduction='mean'", causes=("summed-loss",))
 
 
-MEAN_REDUCTION = Remedy(("summed-loss", "initial-loss", "lr-too-high", "exploding-gradients", "non-finite"), changes)
+MEAN_REDUCTION = Remedy(("summed-loss",), changes, ("initial-loss", "lr-too-high", "exploding-gradients", *ANY), prior=0.5)

@@ -23,4 +23,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     yield Change(f"train for {many} epochs", values, ("too-few-epochs",), apply, f"epochs={many}", LONGER)
 
 
-MORE_EPOCHS = Remedy(("too-few-epochs", "slow-learning", "slow-start", "underfitting"), changes)
+MORE_EPOCHS = Remedy(("too-few-epochs",), changes, ("slow-learning", "slow-start", "underfitting"), prior=0.3)

@@ -34,4 +34,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         yield Change(f"give {names} the usual values", others, ("lr-too-high",))
 
 
-OPTIMIZER_DEFAULTS = Remedy(("epsilon", *ANY, "lr-too-high"), changes)
+OPTIMIZER_DEFAULTS = Remedy(("epsilon",), changes, (*ANY, "lr-too-high"), prior=0.52)

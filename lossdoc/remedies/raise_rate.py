@@ -15,4 +15,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     yield from _rates.scaled(patient, (10.0, 100.0), "raise", ("lr-too-low",))
 
 
-RAISE_RATE = Remedy(("lr-too-low", *SLOW), changes)
+RAISE_RATE = Remedy(("lr-too-low",), changes, SLOW, prior=0.6)

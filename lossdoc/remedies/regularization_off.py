@@ -27,7 +27,7 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     if terms:
         weaker = {path: float(f"{value / 100:.3g}") for path, value in terms.items()}
         yield Change("weaken the regularization a hundredfold", weaker, CAUSE)
-    off = {path: 0.0 for path in terms} | ({"regularization.call": None} if given.call is not None else {})
+    off = dict.fromkeys(terms, 0.0) | ({"regularization.call": None} if given.call is not None else {})
     dropped = [place for place, layer in enumerate(patient.layers) if isinstance(layer, Dropout) and layer.rate > 0]
     if dropped:
         kept = [item for place, item in enumerate(patient.written) if place not in dropped]
@@ -37,4 +37,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         yield Change("switch the regularization off", off, causes)
 
 
-REGULARIZATION_OFF = Remedy(("over-regularized", "regularization-raises-loss", *SLOW), changes)
+REGULARIZATION_OFF = Remedy(("over-regularized", "regularization-raises-loss"), changes, SLOW, prior=0.4)

@@ -17,4 +17,4 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         yield Change("shuffle the training data in each epoch", causes=("unshuffled-data",), line=line)
 
 
-SHUFFLE = Remedy(("unshuffled-data", "periodic", "not-learning", "underfitting", "constant-output"), changes)
+SHUFFLE = Remedy(("unshuffled-data", "periodic"), changes, ("not-learning", "underfitting", "constant-output"), prior=0.3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,7 +43,8 @@ def dotted(path: Path) -> str:
 class Document:
     """The data of a file, with the places of its keys and values by path.
 
-    `given` holds the places that were overridden, with what was written for them on the command line.
+    `given` holds the places that were overridden, with what was written for them on the command line. `objects` are what
+    references mean that Python code handed over, rather than a module's name.
     """
 
     file: str
@@ -52,6 +53,7 @@ class Document:
     keys: dict[Path, Mark] = field(default_factory=dict)
     values: dict[Path, Mark] = field(default_factory=dict)
     given: dict[Path, str] = field(default_factory=dict)
+    objects: Mapping[str, Any] = field(default_factory=dict)
 
     def problem(self, path: Path, message: str, kind: str, *, key: bool = False, warning: bool = False) -> Problem:
         """Make the problem of a key or value; where it has no place of its own, its nearest ancestor's stands for it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -44,6 +45,7 @@ def _means(text: str, meant: Spec, file: str) -> bool:
 
 def _with(text: str, path: str, value: Any, file: str) -> str:
     document, _ = parse(text, file)
+    given = document.data
     assign(document, Spec, path, value, path, rounding=True)
     (at,) = document.given
     node: Any = yaml.compose(text, Loader=LOADER)
@@ -52,12 +54,77 @@ def _with(text: str, path: str, value: Any, file: str) -> str:
         child = _child(node, at[depth])
         if child is None:
             break
-        node, data, depth = child, data[at[depth]], depth + 1
+        node, data, given, depth = child, data[at[depth]], given[at[depth]], depth + 1
+    if depth == len(at) - 1 and isinstance(node, yaml.SequenceNode) and isinstance(data, Mapping):
+        data, depth = data[at[depth]], len(at)  # a shorthand: the list stands where the block is meant
     if depth < len(at) and isinstance(node, yaml.MappingNode):
         return _inserted(text, node, at[depth], written(_only(data[at[depth]], at[depth + 1 :])))
     if depth < len(at) and not isinstance(node, yaml.ScalarNode):
         raise UserError.of(f"{dotted(at)} has no place in the text", kind="edit", file=file)
+    if isinstance(node, yaml.SequenceNode) and isinstance(data, list) and data and given:
+        return _relisted(text, node, given, data)
     return _replaced(text, node, written(data))
+
+
+def _relisted(text: str, node: yaml.SequenceNode, old: Sequence[Any], new: Sequence[Any]) -> str:
+    """Return the text with another list in the place of one; items that stay keep their lines, comments and order."""
+    before, after = ([json.dumps(item, sort_keys=True) for item in items] for items in (old, new))
+    changes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    for kind, first, last, start, end in reversed(changes):
+        if kind == "equal":
+            continue
+        paired = min(last - first, end - start)
+        for item in reversed(new[start + paired : end]):
+            text = _put_in(text, node, first + paired, item)
+        if first + paired < last:
+            text = _taken_out(text, node, first + paired, last)
+        for place in reversed(range(first, first + paired)):
+            item = new[start + place - first]
+            text = _replaced(text, node.value[place], written(item) if node.flow_style else _in_block(item))
+    return text
+
+
+def _put_in(text: str, node: yaml.SequenceNode, place: int, item: Any) -> str:
+    """Return the text with a further item at a place of a list: in its brackets, or on a line of its own."""
+    items = node.value
+    if node.flow_style:
+        at = _end(items[place - 1]) if place else items[0].start_mark.index
+        return f"{text[:at]}, {written(item)}{text[at:]}" if place else f"{text[:at]}{written(item)}, {text[at:]}"
+    dash = _dash(text, items[max(place - 1, 0)])
+    start = text.rfind("\n", 0, dash) + 1
+    at = _line_end(text, _end(items[place - 1])) if place else start
+    begun = "\n" if at and text[at - 1] != "\n" else ""
+    return f"{text[:at]}{begun}{' ' * (dash - start)}- {_in_block(item)}\n{text[at:]}"
+
+
+def _in_block(item: Any) -> str:
+    """Return an item as it stands behind a dash: the mapping of a single word needs no braces there."""
+    if isinstance(item, Mapping) and len(item) == 1:
+        ((key, value),) = item.items()
+        return f"{key}: {written(value)}"
+    return written(item)
+
+
+def _taken_out(text: str, node: yaml.SequenceNode, first: int, last: int) -> str:
+    """Return the text without some neighboring items of a list, nor the comments behind them."""
+    items = node.value
+    if node.flow_style:
+        start = _end(items[first - 1]) if first else items[0].start_mark.index
+        end = _end(items[last - 1]) if first or last == len(items) else items[last].start_mark.index
+        return text[:start] + text[end:]
+    for item in reversed(items[first:last]):
+        text = text[: text.rfind("\n", 0, _dash(text, item)) + 1] + text[_line_end(text, _end(item)) :]
+    return text
+
+
+def _dash(text: str, item: yaml.Node) -> int:
+    return text.rfind("-", 0, item.start_mark.index)
+
+
+def _line_end(text: str, at: int) -> int:
+    """Return the place behind the end of a line."""
+    found = text.find("\n", at)
+    return len(text) if found < 0 else found + 1
 
 
 def _only(data: Any, at: Path) -> Any:

@@ -60,6 +60,15 @@ def loads(
     return _resolved(document, problems)
 
 
+def made(data: Mapping[str, Any], objects: Mapping[str, Any]) -> Spec:
+    """Return the spec of plain data that Python code put together; `objects` are what some of its references mean.
+
+    Raises:
+        UserError: with every fault of the data.
+    """
+    return _resolved(Document("", data=dict(data), objects=objects), [])
+
+
 def changed(spec: Spec, values: Mapping[str, Any]) -> Spec:
     """Return the spec with other values at some paths.
 

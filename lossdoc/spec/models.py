@@ -53,7 +53,10 @@ class BatchKeys(Block):
 
 
 class DataBlock(Block):
-    """Where the data come from, and how they are split, prepared and put into batches."""
+    """Where the data come from, and how they are split, prepared and put into batches.
+
+    `preprocess` are the steps that the inputs go through, `targets` those of targets that are numbers to be predicted.
+    """
 
     shorthand: ClassVar[str | None] = "source"
     source: Source
@@ -62,6 +65,7 @@ class DataBlock(Block):
     drop_last: bool = False
     split: Split = Split.model_construct()
     preprocess: tuple[Preprocessing, ...] = ()
+    targets: tuple[Preprocessing, ...] = ()
     batch: BatchKeys | None = None
     classes: Annotated[int | None, Field(ge=2), Meant("a whole number of 2 or more")] = None
 

@@ -15,14 +15,19 @@ Source = Callable[[Split], "tuple[Tensor, Tensor]"]
 
 
 def blobs(split: Split = "train", samples: int = SAMPLES, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
-    """Return standardized inputs (N, 8) around one center for each class, and the labels (N,), in random order."""
+    """Return inputs (N, 8) around one center for each class, standardized by the training data, and the labels (N,)."""
+    known, _ = _raw_blobs("train", samples, classes)
+    inputs, labels = _raw_blobs(split, samples, classes)
+    return (inputs - known.mean(0)) / known.std(0), labels
+
+
+def _raw_blobs(split: Split, samples: int, classes: int) -> tuple[Tensor, Tensor]:
     import torch
 
     centers = torch.randn(classes, FEATURES, generator=torch.Generator().manual_seed(1))
     luck = torch.Generator().manual_seed(2 if split == "train" else 3)
     labels = torch.randint(classes, (samples,), generator=luck)
-    inputs = centers[labels] + torch.randn(samples, FEATURES, generator=luck)
-    return (inputs - inputs.mean(0)) / inputs.std(0), labels
+    return centers[labels] + torch.randn(samples, FEATURES, generator=luck), labels
 
 
 def numbers(split: Split = "train") -> tuple[Tensor, Tensor]:
@@ -103,6 +108,56 @@ def in_years(split: Split) -> tuple[Tensor, Tensor]:
     return inputs, 50 + 10 * targets
 
 
+def in_shares(split: Split) -> tuple[Tensor, Tensor]:
+    """Return targets between 0 and 1."""
+    inputs, targets = numbers(split)
+    return inputs, targets.sigmoid()
+
+
+def one_hot(split: Split, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
+    """Return the blobs with a row of zeros and a single 1 for each label."""
+    import torch
+
+    inputs, labels = blobs(split)
+    return inputs, torch.nn.functional.one_hot(labels, classes).float()
+
+
+def ten_hot(split: Split) -> tuple[Tensor, Tensor]:
+    """Return ten blobs with a row of ten numbers for each label."""
+    import torch
+
+    inputs, labels = blobs(split, classes=10)
+    return inputs, torch.nn.functional.one_hot(labels, 10).float()
+
+
+def column(split: Split) -> tuple[Tensor, Tensor]:
+    """Return the blobs with their class numbers as a column (N, 1)."""
+    inputs, labels = blobs(split)
+    return inputs, labels[:, None]
+
+
+def as_numbers(split: Split) -> tuple[Tensor, Tensor]:
+    """Return the blobs with their class numbers as a column of floating point."""
+    inputs, labels = blobs(split)
+    return inputs, labels[:, None].float()
+
+
+def plus_minus(split: Split) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets of −1 and 1."""
+    inputs, labels = yes_no(split)
+    return inputs, 2 * labels - 1
+
+
+def flat_numbers() -> Callable[[Split, int], Iterable[Batch]]:
+    """Return batches of numbers whose targets are (B,), not (B, 1)."""
+
+    def flat(split: Split) -> tuple[Tensor, Tensor]:
+        inputs, targets = numbers(split)
+        return inputs, targets[:, 0]
+
+    return fed(flat)
+
+
 def doubled_then_split(split: Split) -> tuple[Tensor, Tensor]:
     """Return a part of blobs that were all there twice before they were split at random."""
     import torch
@@ -123,6 +178,49 @@ def first_constant(inputs: Tensor) -> Tensor:
     """Return inputs whose first feature is always 1."""
     inputs[:, 0] = 1.0
     return inputs
+
+
+def with_validation(change: Callable[[Tensor], Tensor]) -> Source:
+    """Return the blobs with the inputs of the validation split put through `change`."""
+
+    def source(split: Split) -> tuple[Tensor, Tensor]:
+        inputs, labels = blobs(split)
+        if split == "validation":
+            inputs = change(inputs)
+        return inputs, labels[: len(inputs)]
+
+    return source
+
+
+def standardized(inputs: Tensor) -> Tensor:
+    """Return inputs scaled by their own mean and deviation."""
+    return (inputs - inputs.mean(0)) / inputs.std(0)
+
+
+def jittered(inputs: Tensor) -> Tensor:
+    """Return inputs with fresh noise at every call, as augmentation adds it."""
+    import torch
+
+    return inputs + 0.1 * torch.randn(inputs.shape)
+
+
+def first_faint(inputs: Tensor) -> Tensor:
+    """Return inputs whose first three features were divided by their range once too often."""
+    inputs[:, :3] /= 5_000
+    return inputs
+
+
+def noise_faint(inputs: Tensor) -> Tensor:
+    """Return inputs with two tiny features more, which hold nothing."""
+    import torch
+
+    noise = torch.randn(len(inputs), 2, generator=torch.Generator().manual_seed(6))
+    return torch.cat([inputs[:, 2:], 1e-4 * noise], dim=1)
+
+
+def pixels(inputs: Tensor) -> Tensor:
+    """Return inputs as whole numbers from 0 to 255."""
+    return (128 + 40 * inputs).round().clamp(0, 255)
 
 
 def every(step: int, values: Tensor) -> Tensor:

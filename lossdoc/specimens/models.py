@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,91 @@ def mlp(outputs: int = CLASSES, hidden: int = 16, depth: int = 1, activation: st
             return nn.Sequential(*layers, nn.Linear(hidden, outputs))
 
     return build
+
+
+def exponential(outputs: int = CLASSES, hidden: int = 16, depth: int = 1) -> Callable[[int], nn.Module]:
+    """Return the maker of a net whose activations are exponentials."""
+
+    def replace(model: Any) -> Any:
+        from torch import nn
+
+        from lossdoc.parts.networks import Exponential
+
+        return nn.Sequential(*(Exponential() if isinstance(each, nn.ReLU) else each for each in model))
+
+    return changed(mlp(outputs, hidden, depth), replace)
+
+
+def softmaxed(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Return a maker whose models have a softmax in the place of their last hidden activation."""
+
+    def replace(model: Any) -> Any:
+        from torch import nn
+
+        return nn.Sequential(*model[:-2], nn.Softmax(dim=-1), model[-1])
+
+    return changed(build, replace)
+
+
+def recurrent(factor: float, outputs: int = CLASSES, hidden: int = 16) -> Callable[[int], nn.Module]:
+    """Return the maker of a plain recurrent net whose recurrent weights are orthogonal, times `factor`."""
+
+    def build(seed: int) -> nn.Module:
+        import torch
+        from torch import nn
+
+        class Reader(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.body = nn.RNN(FEATURES, hidden, batch_first=True)
+                self.head = nn.Linear(hidden, outputs)
+
+            def forward(self, inputs: Tensor) -> Tensor:
+                out: Tensor = self.head(self.body(inputs)[0][:, -1])
+                return out
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = Reader()
+            nn.init.orthogonal_(model.body.weight_hh_l0, factor)
+        return model
+
+    return build
+
+
+def refilled(build: Callable[[int], nn.Module], variance: float) -> Callable[[int], nn.Module]:
+    """Return a maker whose weights are drawn anew, with `variance` over the number of inputs, and whose biases are 0."""
+
+    def fill(model: Any) -> None:
+        import torch
+
+        luck = torch.Generator().manual_seed(int(model[0].weight.abs().sum() * 1e6))  # another for each seed
+        for parameter in model.parameters():
+            spread = math.sqrt(variance / parameter.shape[-1]) if parameter.ndim > 1 else 0.0
+            parameter.copy_(spread * torch.randn(parameter.shape, generator=luck))
+
+    return changed(build, fill)
+
+
+def residual(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """Return a maker whose models have a shortcut around every hidden layer but the first."""
+
+    def bridge(model: Any) -> Any:
+        from torch import nn
+
+        class Shortcut(nn.Module):
+            def __init__(self, *body: nn.Module) -> None:
+                super().__init__()
+                self.body = nn.Sequential(*body)
+
+            def forward(self, inputs: Tensor) -> Tensor:
+                out: Tensor = inputs + self.body(inputs)
+                return out
+
+        hidden = [Shortcut(model[at], model[at + 1]) for at in range(2, len(model) - 1, 2)]
+        return nn.Sequential(*model[:2], *hidden, model[-1])
+
+    return changed(build, bridge)
 
 
 def changed(build: Callable[[int], nn.Module], change: Callable[[Any], Any]) -> Callable[[int], nn.Module]:
@@ -165,13 +251,15 @@ def hidden_in_a_list(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Mo
     return changed(build, hide)
 
 
-def with_batchnorm(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
-    """Return a maker whose models normalize the batch behind their first layer."""
+def with_batchnorm(build: Callable[[int], nn.Module], *, eps: float = 1e-5, bias: bool = True) -> Callable[[int], nn.Module]:
+    """Return a maker whose models normalize the batch behind their first layer, which may lose its bias."""
 
     def insert(model: Any) -> Any:
         from torch import nn
 
-        return nn.Sequential(model[0], nn.BatchNorm1d(model[0].out_features), *model[1:])
+        if not bias:
+            model[0].bias = None
+        return nn.Sequential(model[0], nn.BatchNorm1d(model[0].out_features, eps=eps), *model[1:])
 
     return changed(build, insert)
 

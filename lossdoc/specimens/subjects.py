@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lossdoc.parts.losses import Bce, CrossEntropy, Mse
 from lossdoc.parts.optimizers import Sgd
 from lossdoc.specimens.data import BATCH, CLASSES, SAMPLES, Source, blobs, fed, numbers, yes_no
-from lossdoc.specimens.models import mlp
+from lossdoc.specimens.models import mlp, recurrent
 from lossdoc.subject import OwnStep, Penalty, Recipe, Split, Subject, Task
 
 if TYPE_CHECKING:
@@ -52,6 +52,16 @@ def binary(**fields: Any) -> Subject:
         "classes": 2,
     }
     return healthy(**{**given, **fields})
+
+
+def sequences(**fields: Any) -> Subject:
+    """Return a sound classifier of sequences of 24 measurements, told by their last."""
+
+    def given(split: Split) -> tuple[Tensor, Any]:
+        inputs, targets = blobs(split)
+        return inputs.unsqueeze(1).repeat(1, 24, 1), targets
+
+    return healthy(**{"build": recurrent(0.9), "batches": fed(given), **fields})
 
 
 def with_recipe(subject: Subject, **fields: Any) -> Subject:

@@ -1,0 +1,111 @@
+"""Reads a training program told as facts, with the meanings of Keras, and writes it as a model.yaml.
+
+It looks at no more of the facts than what the program is (`READ`). What it does not know it refuses, saying what: an
+unknown layer, an argument that it has no place for, data that cannot be had. Regularization in Keras is c·sum w², so that
+`l2` becomes 2·c here. `epochs: null` leaves lossdoc's own default, everything else that is null is Keras' default.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.faults_layers import Layers
+from benchmarks.faults_losses import loss_of, optimizer_of
+from benchmarks.faults_sources import Facts, Source, preprocessing, source_of
+from benchmarks.faults_words import Unknown
+
+READ = ("data", "preprocess", "shuffled_apart", "layers", "loss", "optimizer", "update_sign", "batch_size", "epochs", "task")
+BESIDE = ("keras_like.py", "faults_data.py")  # the program's own code, copied beside its model.yaml
+FEW = 20  # samples of which none can be spared for validation
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as a model.yaml, and where it departs from its facts (another data set in place of one that is not here)."""
+
+    description: Mapping[str, Any]
+    departures: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> Path:
+        """Write it into a folder with the code that it calls; return the file."""
+        for name in BESIDE:
+            shutil.copy(Path(__file__).parent / name, folder / name)
+        file = folder / "model.yaml"
+        file.write_text(yaml.safe_dump(dict(self.description), sort_keys=False, width=110))
+        return file
+
+
+def imported(facts: Facts) -> Program:
+    """Return the program that some facts describe.
+
+    Raises:
+        Unknown: when they hold what cannot be expressed; the message says what.
+    """
+    return _Importer({name: facts.get(name) for name in READ}).program()
+
+
+class _Importer:
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.departures: list[str] = []
+
+    def program(self) -> Program:
+        source = source_of(self.facts["data"] or {}, self.facts)
+        if source.stands_for:
+            self.departures.append(f"{source.stands_for}: a substitute of the same shape")
+        layers = Layers(source.shape, whole=source.whole)
+        for each in self.facts["layers"] or []:
+            layers.add(each)
+        if not layers.made:
+            raise Unknown("no layers")
+        head = layers.head()
+        loss, encode = loss_of(self.facts["loss"], layers.made, head, source, str(self.facts["task"] or ""))
+        penalty = layers.penalty()
+        made: dict[str, Any] = {"version": 1, "name": "program", "data": self._data(source, encode, flat=layers.flat_input)}
+        made["model"] = {"init": "xavier", "layers": layers.made}
+        made["loss"] = loss
+        made |= self._training(penalty)
+        return Program(json.loads(json.dumps(made)), tuple(self.departures))
+
+    def _data(self, source: Source, encode: str, *, flat: bool) -> dict[str, Any]:
+        inputs, targets = preprocessing(self.facts["preprocess"] or [], image=len(source.shape) == 3)
+        args: dict[str, Any] = {"source": source.name, **source.args}
+        args |= {"encode": encode} if source.classes is not None and encode != "labels" else {}
+        args |= {"steps": targets} if targets else {}
+        args |= {"apart": True} if self.facts["shuffled_apart"] else {}
+        if flat:
+            inputs = [*inputs, {"call": "keras_like:flattened"}]
+        share = 0.0 if 0 < int(args.get("n") or 0) < FEW else args.pop("share", None)
+        data: dict[str, Any] = {"source": {"call": "faults_data:splits", "args": args}}
+        data["batch_size"] = int(self.facts["batch_size"] or 32)
+        data |= {"split": {"validation": share}} if share is not None else {}
+        return data | ({"preprocess": inputs} if inputs else {})
+
+    def _training(self, penalty: dict[str, Any]) -> dict[str, Any]:
+        """Return the blocks that say how it is trained."""
+        optimizer, extra = optimizer_of(self.facts["optimizer"])
+        made: dict[str, Any] = {"optimizer": optimizer}
+        step: dict[str, Any] = {}
+        if extra.get("decay"):
+            made["schedule"] = {"call": "keras_like:inverse_time", "args": {"decay": extra["decay"]}}
+        if extra.get("clipvalue"):
+            step["clip"] = extra["clipvalue"]
+        if self.facts["update_sign"] not in (None, 1, -1):
+            raise Unknown(f"update_sign {self.facts['update_sign']!r}")
+        if self.facts["update_sign"] == -1:
+            step["sign"] = -1
+        if step:
+            terms = penalty.get("each", {})
+            made["step"] = {"call": "keras_like:train_step", "args": {**step, **terms}}
+        elif penalty:
+            made["regularization"] = penalty["whole"] or {"call": "keras_like:penalty", "args": penalty["each"]}
+        train = {"epochs": int(self.facts["epochs"])} if self.facts["epochs"] else {}
+        train |= {"gradient_clip": extra["clipnorm"]} if extra.get("clipnorm") else {}
+        return made | ({"train": train} if train else {})

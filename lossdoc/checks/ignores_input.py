@@ -1,0 +1,117 @@
+"""LS610: a model that learns as much from inputs that do not belong to its targets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lossdoc.checks import _changed, _compared, _specimens
+from lossdoc.errors import NotApplicable
+from lossdoc.findings import Answer, Evidence, Passed, Severity
+from lossdoc.ranking import CHANCE, LEARNED
+from lossdoc.rule import rule
+
+if TYPE_CHECKING:
+    from lossdoc.experiments import Experiment, Experiments
+
+
+@rule(
+    code="LS610",
+    severity=Severity.ERROR,
+    fires_on=(_specimens.apart, _specimens.blind),
+    quiet_on=(_specimens.sound, _specimens.line, _specimens.overfit),
+    mutes=("constant-output",),
+)
+def ignores_input(experiments: Experiments) -> Answer:
+    """Real inputs teach the model no more than inputs dealt to the targets at random.
+
+    Looks like:
+        Training memorizes or stands still, and on the validation split the model is no better than one that never saw an
+        input: the most frequent class, or the mean of the targets.
+
+    Causes:
+        - inputs and targets were shuffled, sorted or joined apart from each other
+        - the model's answers do not depend on its inputs: a wrong variable in `forward`, a mask of zeros, dead units
+        - the inputs carry no information on the targets
+
+    Confirm with:
+        - train on inputs set to zero, or shuffled: the result must be worse
+        - print a few inputs next to their targets
+
+    Try:
+        - shuffle inputs and targets with the same permutation, or keep them in one data set
+        - follow one sample from the file to the loss
+        - predict the targets with a simple model: is there anything to be learned?
+
+    False alarms:
+        Data without any signal are named here, too: they look the same. A training too short to learn anything is not
+        judged.
+
+    Decided by:
+        A model that scores above the best blind answer on the validation split at any time of its training (by a
+        tenth of what there is to learn and three standard errors of counting) uses its inputs. Of one that does not:
+        fresh models answer all inputs the same, with each of five seeds; or it learns its training split by a tenth and
+        more, and not surely less of it when the inputs are dealt anew to the targets (paired t test over seeds).
+
+    Sources:
+        - A. Karpathy, A Recipe for Training Neural Networks, 2019: input-independent baseline
+        - C. Zhang and others, Understanding deep learning requires rethinking generalization, 2017: random labels
+    """
+    base = experiments.baseline
+    if _compared.learns(experiments, base):
+        return Passed(f"the inputs tell: {_compared.trained(experiments)}", _compared.baseline_facts(experiments))
+    if _deaf(experiments):
+        summary = "a fresh model's answers are the same whatever the inputs are: they never reach its outputs"
+        return Evidence(summary, _compared.baseline_facts(experiments), confidence=0.99)
+    best = max(experiments.done.values(), key=lambda one: one.train_score)
+    if _compared.learns(experiments, best):
+        summary = f"not as configured, but with {best.name} the model learns from its inputs: {_compared.score(best)}"
+        return Passed(summary, _compared.baseline_facts(experiments))
+    if not _compared.memorizes(experiments, best):
+        raise NotApplicable(f"nothing was learned in {best.steps} steps, not even of the training split")
+    return _dealt_anew(experiments, best)
+
+
+def _deaf(experiments: Experiments) -> bool:
+    """Tell whether the answers of fresh models are the very same for different inputs, with every one of five seeds.
+
+    Units that are dead from the start do that to some seeds and not to others: `dead-relu` counts them.
+    """
+    from torch import Tensor
+
+    from lossdoc import probe, scoring
+
+    subject = experiments.subject
+    batches = probe.take(subject)
+    for seed in range(probe.SEEDS):
+        model = probe.untouched(subject).build(experiments.seeds[0] + seed)
+        given = [scoring.answers(model, batch) for batch in batches]
+        if not all(isinstance(each, Tensor) and bool((each == given[0][:1]).all()) for each in given):
+            return False
+    return sum(batch.size for batch in batches) > 1
+
+
+def _dealt_anew(experiments: Experiments, best: Experiment) -> Answer:
+    """Compare what was memorized with what is memorized of inputs that surely do not belong to their targets."""
+    from lossdoc.experiments import Gain
+
+    apart = experiments.tried(f"{best.name}, inputs shuffled apart", _changed.shuffled_apart(best.subject))
+    gain = Gain.between(apart.train_scores, best.train_scores)
+    facts = {
+        "measured": best.train_score,
+        "expected": apart.train_score,
+        "tolerance": 2 * gain.error,
+        "p": gain.p,
+        "validation": best.score,
+        "chance": experiments.chance,
+        "steps": float(best.steps),
+    }
+    known, random = (100 * _compared.share(experiments, one.train_score) for one in (best, apart))
+    if gain.p < CHANCE or known > (1 + LEARNED) * random:
+        return Passed(f"of real inputs {known:.0f} % was memorized, of shuffled ones {random:.0f} %", facts)
+    summary = (
+        f"inputs dealt to the targets at random are memorized as well as the real ones ({random:.0f} % and {known:.0f} % of "
+        "what there is to know), and neither helps on the validation split: inputs and targets do not belong together"
+    )
+    return Evidence(
+        summary, facts, confidence=0.95, remedies=("shuffle inputs and targets by one and the same permutation",)
+    )

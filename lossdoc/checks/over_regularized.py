@@ -1,0 +1,114 @@
+"""LS613: regularization that keeps the model from learning."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from lossdoc.checks import _compared, _specimens
+from lossdoc.findings import Answer, Evidence, Passed, Severity
+from lossdoc.ranking import LEARNED
+from lossdoc.rule import rule
+
+if TYPE_CHECKING:
+    from lossdoc.experiments import Experiments
+    from lossdoc.subject import Subject
+
+MATTERS = 0.1  # of the loss's gradient: less than that batches of 32 make of it by chance
+
+
+@rule(
+    code="LS613",
+    severity=Severity.ERROR,
+    fires_on=(_specimens.smothered, _specimens.dropped),
+    quiet_on=(_specimens.sound, _specimens.line, _specimens.decayed),
+    mutes=("constant-output",),
+)
+def over_regularized(experiments: Experiments) -> Answer:
+    """The penalty on the weights, or dropout, holds the model back more than its data do.
+
+    Looks like:
+        Training and validation loss lie close together and high; the weights shrink toward 0.
+
+    Causes:
+        - an L1 or L2 strength, or a weight decay, that is some decades too large
+        - penalties both in the loss and in the optimizer
+        - a dropout that leaves too few units, or comes right before the output
+
+    Confirm with:
+        - the same training with all regularization and dropout at 0: it must not be better
+        - the norm of the penalty's gradient beside that of the loss's
+
+    Try:
+        - divide the strength by ten, and again
+        - tune it with `lossdoc sweep`
+
+    False alarms:
+        Regularization that costs a little on small validation splits is not meant: the gain must be clear.
+
+    Decided by:
+        Without regularization and dropout the model learns surely more in the same steps: an error where it had learned
+        less than half of that, a warning from a tenth on. Of penalties alone the gradient at the first weights must be a
+        tenth of the loss's or more; where it is larger than the loss's, a tenth of what is left undone is a warning, too.
+
+    Sources:
+        - the study notes' checklist, step 5
+        - Goodfellow, Bengio, Courville, Deep Learning, 2016, section 7.1
+        - H. Ben Braiek and F. Khomh, TheDeepChecker, 2023: ratio of regularization to data loss
+    """
+    subject = experiments.subject
+    terms = _terms(subject)
+    if not terms:
+        return Passed("there is no regularization and no dropout")
+    if _compared.well(experiments):
+        return Passed(f"with {', '.join(terms)}: {_compared.trained(experiments)}", _compared.baseline_facts(experiments))
+    from lossdoc import train
+
+    found = _compared.compare(experiments, experiments.tried("switch the regularization off", train.unregularized(subject)))
+    pull = _pull(subject)
+    facts = found.facts if math.isnan(pull) else {**found.facts, "gradient_ratio": pull}
+    severity = found.severity or (Severity.WARNING if _costs(found, pull) else None)
+    if severity is None or (pull < MATTERS and not any("dropout" in term for term in terms)):
+        return Passed(f"without {', '.join(terms)}: {found.told}", facts)
+    beside = "" if math.isnan(pull) else f"; at first the penalties' gradient is {pull:.2g} times the loss's"
+    summary = f"without {', '.join(terms)} the model gets {found.told}{beside}"
+    return Evidence(summary, facts, confidence=found.confidence, severity=severity)
+
+
+def _costs(found: _compared.Compared, pull: float) -> bool:
+    """Tell whether penalties that outweigh the loss at first leave a tenth more undone than there would be without them."""
+    return pull > 1 and found.sure and 1 - found.after.score < (1 - LEARNED) * (1 - found.before.score)
+
+
+def _terms(subject: Subject) -> list[str]:
+    """Return in words what regularizes."""
+    from lossdoc.train import DROPOUTS
+
+    terms = [f"{one.word} {one.coefficient:g}" for one in subject.recipe.penalties if one.coefficient]
+    decay = float(subject.recipe.hyper.get("weight_decay", 0.0))
+    terms += [f"weight decay {decay:g}"] if decay else []
+    rates = {float(module.p) for module in subject.build(subject.seed).modules() if isinstance(module, DROPOUTS)}
+    return terms + [f"dropout {rate:g}" for rate in sorted(rates) if rate > 0]
+
+
+def _pull(subject: Subject) -> float:
+    """Return the norm of the penalties' gradient over that of the loss's at the first weights; NaN without penalties.
+
+    A weight decay inside the optimizer pulls by the decay times the weights.
+    """
+    from dataclasses import replace
+
+    from lossdoc import probe
+
+    decay = float(subject.recipe.hyper.get("weight_decay", 0.0))
+    if not decay and not any(one.coefficient for one in subject.recipe.penalties):
+        return math.nan
+    batch, model = probe.take(subject, samples=1)[0], probe.untouched(subject).build(subject.seed)
+    bare = replace(subject, recipe=replace(subject.recipe, penalties=()))
+    whole, plain = (probe.gradient(each, model, batch) for each in (subject, bare))
+    loss = sum(float(grad.double().square().sum()) for grad in plain.values())
+    pull = 0.0
+    for name, weight in probe.parameters_of(model).items():
+        term = whole[name] - plain.get(name, 0.0) if name in whole else 0.0
+        pull += float((term + decay * weight).double().square().sum())
+    return math.sqrt(pull / loss) if loss > 0 else math.inf

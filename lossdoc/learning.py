@@ -1,0 +1,130 @@
+"""Does the network learn, and what keeps it from learning more? The training as configured against some with one change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+from lossdoc.checks import _compared, _rates
+from lossdoc.errors import NotApplicable
+from lossdoc.experiments import Experiments
+from lossdoc.features.distributions import chi2_tail
+from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
+from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
+from lossdoc.rule import Rule, checks, examine, patterns
+
+SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance"}  # of whatever keeps a model from learning
+
+
+def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *, source: str | None = None) -> Report:
+    """Return what keeps the model from learning, as far as trainings with one change show it.
+
+    The learning rate comes first: it is the likeliest cause, and what is tried for it serves the others.
+    """
+    asked = [rule for rule in checks.all() if rule.matter == "Experiments"] if rules is None else list(rules)
+    beside = _Beside(experiments)
+    beside.ask(checks.get("lr-too-low"), _rates.too_low)
+    beside.ask(patterns.get("lr-too-high"), _rates.too_high)
+    judged = examine("learning", experiments, asked, source=source)
+    beside.ask(patterns.get("run-to-run-variance"), repeatability)
+    skipped = {**judged.skipped, **beside.skipped}
+    found = _explained(
+        [*judged.findings, *beside.findings], skipped, rate_lacks=beside.has("lr-too-low") and _rates.lacks(experiments)
+    )
+    passed = (*judged.passed, *beside.passed)
+    return replace(
+        judged,
+        findings=tuple(sorted(found, key=lambda one: (one.severity.rank, -one.evidence.confidence, one.code))),
+        passed=passed,
+        skipped=skipped,
+        measured={**judged.measured, **beside.passed},
+        inconclusive=None if passed or found else next(iter(skipped.values()), "nothing was asked"),
+    )
+
+
+@dataclass
+class _Beside:
+    """Answers to what is a pattern of curves, or a question about sweeps, and can be judged by experiments as well."""
+
+    experiments: Experiments
+    findings: list[Finding] = field(default_factory=list)
+    passed: dict[str, Passed] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Tell whether a rule fired."""
+        return any(one.name == name for one in self.findings)
+
+    def ask(self, rule: Rule[Any], judge: Any) -> None:
+        """Put one question."""
+        try:
+            answer: Answer = judge(self.experiments)
+        except NotApplicable as why:
+            self.skipped[rule.code] = str(why)
+            return
+        if isinstance(answer, Evidence):
+            self.findings.append(rule.finding(answer))
+        elif answer is not None:
+            self.passed[rule.code] = answer
+
+
+def _explained(findings: Sequence[Finding], skipped: dict[str, str], *, rate_lacks: bool) -> list[Finding]:
+    """Drop symptoms whose cause an experiment has shown, and a low rate where it is steps that lack; say so."""
+    causes = [one.name for one in findings if one.severity is Severity.ERROR and one.name not in SYMPTOMS]
+    lacking = [] if rate_lacks else [name for name in causes if name in ("too-few-epochs", "wrong-batch-size")]
+    kept = []
+    for one in findings:
+        by = causes[0] if one.name in SYMPTOMS and causes else None
+        if one.name == "lr-too-low" and lacking:
+            by = lacking[0]
+        if by is None:
+            kept.append(one)
+        else:
+            skipped[one.code] = f"explained by {by}"
+    return kept
+
+
+def repeatability(experiments: Experiments) -> Answer:
+    """Judge whether five seeds of the very same training differ by more than seeds alone should make them.
+
+    Of sound networks all learn nearly the same. A seed has failed that learned less than half of what the best one did; a
+    single failure is a warning, two are an error. Accuracies must differ by more than counting makes them: by the
+    chi-squared test of their variance against that of a share of n samples.
+    """
+    base = experiments.baseline
+    if experiments.shortened > NEAR:
+        raise NotApplicable(f"{base.steps} steps are only a part of the configured training: seeds may differ in their pace")
+    scores = experiments.repeated.scores
+    shares = [max(0.0, _compared.share(experiments, score)) for score in scores]
+    failed = [
+        trial for trial, share in zip(experiments.repeated.trials, shares, strict=True) if share < CLEARLY * max(shares)
+    ]
+    p = _by_counting(scores, experiments.samples) if base.measure == "accuracy" and experiments.samples else 0.0
+    facts = {
+        "measured": min(scores),
+        "expected": max(scores),
+        "tolerance": max(shares) * (1 - CLEARLY) * (1 - experiments.chance),
+        "runs": float(len(scores)),
+        "failed": float(len(failed)),
+        "p": p,
+    }
+    told = ", ".join(f"{100 * score:.0f}" for score in sorted(scores))
+    what = {"accuracy": "% right", "explained variance": "% of the variance"}.get(base.measure, "% fall of the loss")
+    if not failed or max(shares) <= LEARNED or p >= CHANCE or len(scores) < 2:
+        return Passed(f"{len(scores)} seeds of the same training give {told} {what}", facts)
+    if _compared.falling(failed):
+        raise NotApplicable(f"the loss still falls after {base.steps} steps: the seeds may differ in their pace only")
+    severity = Severity.ERROR if len(failed) >= _compared.MANY else Severity.WARNING
+    summary = (
+        f"{len(scores)} seeds of the very same training give {told} {what}: {len(failed)} learned less than half of the best"
+    )
+    return Evidence(summary, facts, confidence=0.9, severity=severity)
+
+
+def _by_counting(scores: Sequence[float], samples: int) -> float:
+    """Return the probability that shares of so many samples differ as much when all seeds are equally good."""
+    mean = fmean(scores)
+    scatter = sum((score - mean) ** 2 for score in scores)
+    return chi2_tail(scatter * samples / max(mean * (1 - mean), 1e-12), len(scores) - 1) if scatter else 1.0

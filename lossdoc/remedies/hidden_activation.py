@@ -1,0 +1,74 @@
+"""Another activation between the layers: ReLU for what saturates or explodes, a leaky one for units that died."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from lossdoc.findings import Finding
+from lossdoc.remedies import _layers
+from lossdoc.remedies._symptoms import ANY
+from lossdoc.remedy import Change, Patient, Remedy
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SQUASHING = ("sigmoid", "tanh", "softmax", "log_softmax")
+HALF = ("relu",)
+SOUND = ("leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "softplus")
+SIGNALS = ("saturated-units", "vanishing-gradients", "exploding-gradients", "exploding-activations", "vanishing-activations")
+MODULES = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Softmax": "softmax", "ReLU": "relu"}
+
+
+def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
+    """Yield ReLU (and ELU, which keeps the sign) for what is not one, a leaky ReLU and an ELU for ReLU."""
+    if not patient.layers:
+        yield from _in_modules(patient)
+        return
+    hidden = _layers.hidden_activations(patient)
+    names = {place: _layers.name_of(patient, place) for place in hidden}
+    odd = [place for place, name in names.items() if name not in (*HALF, *SOUND)]
+    if odd:
+        told = ", ".join(dict.fromkeys(names[place] for place in odd))
+        for new in ("relu", "elu"):
+            layers = _layers.replaced(patient.written, odd, new)
+            prior = 0.3 if {names[place] for place in odd} == {"tanh"} else None  # tanh is sound but in deep networks
+            summary = f"{new} in place of {told} in the hidden layers"
+            yield Change(summary, {"model.layers": layers}, causes_of(names[odd[0]]), prior=prior)
+        return
+    halves = [place for place, name in names.items() if name in HALF]
+    for new in ("leaky_relu", "elu") if halves else ():
+        layers = _layers.replaced(patient.written, halves, new)
+        summary = f"{new} in place of relu in the hidden layers"
+        yield Change(summary, {"model.layers": layers}, ("dead-relu",), prior=0.2)
+
+
+def causes_of(name: str) -> tuple[str, ...]:
+    """Return what an activation does to a deep network: what squashes makes gradients vanish, what grows, explode."""
+    if name in SQUASHING:
+        return "saturated-units", "vanishing-gradients"
+    return "exploding-activations", "exploding-gradients"
+
+
+def _in_modules(patient: Patient) -> Iterator[Change]:
+    """Yield the same for a model of the user's own, module by module."""
+    from torch import nn
+
+    found = {name: MODULES.get(type(module).__name__) for name, module in patient.model.named_modules()}
+    hidden = [name for name, kind in found.items() if kind is not None][:-1] if found else []
+    squashing = [name for name in hidden if found[name] in SQUASHING]
+    new, which = (nn.ReLU, squashing) if squashing else (nn.LeakyReLU, [name for name in hidden if found[name] == "relu"])
+    if which:
+        old = ", ".join(dict.fromkeys(type(patient.model.get_submodule(name)).__name__ for name in which))
+        apply = _layers.rebuilt(partial(_swapped, which=which, new=new))
+        causes = causes_of("sigmoid") if squashing else ("dead-relu",)
+        line = f"nn.{new.__name__}() in place of nn.{old}() at {', '.join(which)}"
+        yield Change(f"{new.__name__} in place of {old} in the hidden layers", causes=causes, apply=apply, line=line)
+
+
+def _swapped(model: nn.Module, which: list[str], new: type[nn.Module]) -> nn.Module:
+    return _layers.swapped(model, which, new)
+
+
+HIDDEN_ACTIVATION = Remedy((*SIGNALS, "dead-relu"), changes, ANY, prior=0.7)

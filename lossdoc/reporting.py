@@ -1,0 +1,131 @@
+"""What `--out` writes into a folder: the report as one page, its figures, its curves as a table, and all of it as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lossdoc.curve import Curve, Runs, Series
+from lossdoc.errors import UserError, harmless
+from lossdoc.findings import Report
+from lossdoc.format import Document, Screen, formats, heading, trials_in
+from lossdoc.memorization import Memorization
+
+PAGE, RESULT, CURVES, FIGURES = "report.html", "result.json", "curves.csv", "figures"
+PICTURES = ("curves.png", "curves.svg", "trials.png", "map.png", "rates.png", "parallel.png")
+
+
+def prepare(folder: Path, *, force: bool) -> None:
+    """Make the folder before the work, so that the work is not in vain.
+
+    Raises:
+        UserError: when it cannot be made or written to, or holds anything and nobody said `force`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        full = any(folder.iterdir())
+        if full and not force:
+            raise UserError.of(f"--out {folder} is not empty; --force replaces the report in it", kind="output")
+    except OSError as bad:
+        raise UserError.of(f"--out {folder} cannot be written: {bad.strerror}", kind="output") from None
+    if not os.access(folder, os.W_OK):
+        raise UserError.of(f"--out {folder} cannot be written: permission denied", kind="output")
+
+
+def write(folder: Path, document: Document) -> None:
+    """Write everything that there is to say of a document into a folder that `prepare` made.
+
+    The table of the curves has the columns run, step, train_loss, val_loss and whatever else was logged, a blank cell where
+    nothing was; figures are drawn of what holds a finite loss.
+
+    Raises:
+        UserError: when it cannot be written.
+    """
+    from lossdoc.html.page import render  # brings jinja2
+
+    try:
+        for name in (CURVES, *(f"{FIGURES}/{each}" for each in PICTURES)):
+            (folder / name).unlink(missing_ok=True)  # what is left of an earlier run would lie beside a new report
+        (folder / RESULT).write_text(harmless(formats.get("json").render(document, Screen())), encoding="utf-8")
+        curves = list(_curves(document.reports))
+        if curves:
+            (folder / CURVES).write_text(_table(curves), encoding="utf-8", newline="")
+        _pictures(folder / FIGURES, document.reports)
+        (folder / PAGE).write_text(render(document), encoding="utf-8")
+    except OSError as bad:
+        raise UserError.of(f"--out {folder} cannot be written: {bad.strerror}", kind="output") from bad
+
+
+def _curves(reports: Iterable[Report]) -> Iterator[tuple[str, Curve]]:
+    """Yield every curve once, with what it is called: a group's runs have reports of their own, unless it came alone."""
+    seen: set[int] = set()
+    for report in sorted(reports, key=lambda one: isinstance(one.matter, Runs)):
+        for name, curve in _named(report):
+            if id(curve) not in seen:
+                seen.add(id(curve))
+                yield name, curve
+
+
+def _named(report: Report) -> Iterator[tuple[str, Curve]]:
+    matter = report.matter
+    if isinstance(matter, Curve):
+        yield heading(report), matter
+    elif isinstance(matter, Runs):
+        for place, curve in enumerate(matter.curves, 1):
+            yield f"{heading(report)}, {curve.run or place}", curve
+    elif isinstance(matter, Memorization):
+        for attempt in matter.attempts:
+            yield f"{heading(report)}, rate {attempt.lr:g}", attempt.curve
+    elif (trials := trials_in(report)) is not None:
+        for trial in trials.trials:
+            yield f"{heading(report)}, trial {trial.point.index}/{trial.point.seed}", trial.curve
+
+
+def _table(curves: Sequence[tuple[str, Curve]]) -> str:
+    others = sorted({name for _, curve in curves for name in curve.others})
+    made = io.StringIO()
+    rows = csv.writer(made, lineterminator="\n")
+    rows.writerow(["run", "step", "train_loss", "val_loss", *map(harmless, others)])
+    for name, curve in curves:
+        columns = [_by_step(each) for each in (curve.train, curve.val, *(curve.others.get(other) for other in others))]
+        run = harmless(name)
+        for step in sorted({step for column in columns for step in column}):
+            rows.writerow([run, f"{step:.15g}", *(column.get(step, "") for column in columns)])
+    return made.getvalue()
+
+
+def _by_step(series: Series | None) -> dict[float, float]:
+    if series is None:
+        return {}
+    pairs = zip(series.step.tolist(), series.value.tolist(), strict=True)
+    return {step: value for step, value in pairs if math.isfinite(step)}
+
+
+def _pictures(folder: Path, reports: Sequence[Report]) -> None:
+    """Draw the runs with their verdicts as PNG and SVG, and of a sweep what `lossdoc sweep` draws of it."""
+    drawn = [shown for report in reports if (shown := _drawable(report)) is not None]
+    sweeps = [trials for report in reports if (trials := trials_in(report)) is not None and trials.trials]
+    if not drawn and not sweeps:
+        return
+    from lossdoc import figures  # brings matplotlib as soon as it draws
+
+    folder.mkdir(exist_ok=True)
+    if drawn:
+        for kind in ("png", "svg"):
+            figures.diagnosed(drawn, folder / f"curves.{kind}")
+    for trials in sweeps[-1:]:
+        from lossdoc import pictures
+
+        figures.curves(trials, folder / "trials.png")
+        pictures.draw(trials, folder)
+
+
+def _drawable(report: Report) -> Report | None:
+    """Return a report on a single curve that can be drawn, None where it is on none."""
+    matter = report.matter.curve if isinstance(report.matter, Memorization) else report.matter
+    return replace(report, matter=matter) if isinstance(matter, Curve) and len(matter.train.finite) else None
