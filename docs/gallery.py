@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from lossdoc import checkup, figures
+from lossdoc import figures
 from lossdoc.curve import Curve, Runs, Series
 from lossdoc.diagnosis import examine_curve, examine_runs
 from lossdoc.findings import Report, Severity
@@ -42,7 +42,7 @@ SCREENS = {"report-light": (1000, "light"), "report-dark": (1000, "dark"), "repo
 class Figure:
     """A figure of the notes, and the config that shows the same in a real training.
 
-    `runs` is how often it is trained, `change` what is changed of it (as by --set) to see on the way what else comes at once.
+    `runs` is how often it is trained, `change` what is changed of it (as by --set) to see coming what else comes at once.
     """
 
     place: str
@@ -69,20 +69,22 @@ NOTES = (
 
 def trained(figure: Figure) -> Report:
     """Train a config as it stands, once or with several seeds, and diagnose what comes of it."""
+    from lossdoc import checkup  # brings torch, which a check has no use for
+
     path = SICK / f"{figure.config}.yaml"
     with threads(1):
         if figure.runs == 1:
             report = checkup.fit(checkup.Case.load(path, change=figure.change))
-            return replace(report, title=figure.config, decisive=Severity.WARNING)
+            return replace(report, title=f"figure {figure.place}", decisive=Severity.WARNING)
         curves = [checkup.fit(checkup.Case.load(path, seed=seed)).matter for seed in range(figure.runs)]
-    return examine_runs(Runs(tuple(one for one in curves if isinstance(one, Curve))), title=figure.config)
+    return examine_runs(Runs(tuple(one for one in curves if isinstance(one, Curve))), title=f"figure {figure.place}")
 
 
 def example(rule: Rule[Any]) -> Report:
     """Diagnose the first example on which a pattern fires."""
     thing = rule.fires_on[0]()
     examine = examine_runs if isinstance(thing, Runs) else examine_curve
-    return examine(thing, title=rule.name, select=[rule.name])
+    return examine(thing, title="example", select=[rule.name])
 
 
 def draw(report: Report, name: str) -> None:
@@ -90,12 +92,12 @@ def draw(report: Report, name: str) -> None:
     for kind in ("png", "svg"):
         path = PICTURES / f"{name}.{kind}"
         if isinstance(report.matter, Runs):
-            _together(report.matter.curves, path, f"{report.title}: {report.primary}")
+            _together(report, report.matter.curves, path)
         else:
             figures.diagnosed([report], path)
 
 
-def _together(curves: Sequence[Curve], path: Path, title: str) -> None:
+def _together(report: Report, curves: Sequence[Curve], path: Path) -> None:
     """Draw several runs of one network on one pair of axes, each in a color that the color-blind tell from the others."""
     from matplotlib import rc_context
 
@@ -108,7 +110,10 @@ def _together(curves: Sequence[Curve], path: Path, title: str) -> None:
         axes.set_xlabel(curves[0].context.axis or "step")
         axes.set_ylabel("training loss")
         axes.grid(visible=True, color="#dddddd", lw=0.7)
-        axes.set_title(title, loc="left")
+        floor = next((one.evidence.facts["floor"] for one in report.findings if "floor" in one.evidence.facts), None)
+        if floor is not None:
+            axes.axhline(floor, color="#555555", lw=1.6, ls=":", label=f"floor {floor:.4f}")
+        axes.set_title(f"{report.title}: {report.primary}", loc="left")
         axes.legend(frameon=False, fontsize="small", ncols=2)
         figure.tight_layout()
         figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else {"Software": "lossdoc"})

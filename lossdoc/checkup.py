@@ -14,12 +14,13 @@ from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.experiments import Experiments, planned
 from lossdoc.findings import Finding, Report, Severity
+from lossdoc.following import OutOfTimeError, Shown, in_time
 from lossdoc.planning import Asked
 from lossdoc.progress import Progress
 from lossdoc.ranking import recommended
 from lossdoc.remedy import Patient
 from lossdoc.rule import Rule, checks, examine, patterns, resolve
-from lossdoc.subject import Point, Subject, Trials
+from lossdoc.subject import Subject, Trials
 
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
@@ -108,7 +109,7 @@ def memorize(case: Case) -> Report:
     """Train on a few batches until they are known by heart: step 4 of the checklist."""
     asked = case.spec.overfit
     case.progress.stage(f"overfit: {asked.samples} samples by heart")
-    show = _Shown(case.progress, case.until)
+    show = Shown(case.progress, case.until)
     found = overfitting.memorize(
         case.subject,
         samples=asked.samples,
@@ -126,7 +127,7 @@ def fit(case: Case) -> Report:
     """Train as the description says, and diagnose the curve."""
     subject, epochs = case.subject, case.subject.recipe.epochs
     case.progress.stage(f"training: {epochs} epochs with the file's own settings")
-    log, show = loop.Log(subject), _Shown(case.progress, case.until)
+    log, show = loop.Log(subject), Shown(case.progress, case.until)
     work, feed = train.begin(subject, subject.seed), loop.epochs_of(subject, subject.seed)
     for tick in loop.run(subject, work, feed, seed=subject.seed, steps=subject.recipe.max_steps, epochs=epochs):
         log.add(tick)
@@ -145,7 +146,7 @@ def sweep(case: Case, asked: Asked = NOTHING) -> Report:
     if asked.write is not None:
         applying.writable(asked.write, case.spec, force=asked.force)
     progress = case.progress
-    shown = _Shown(progress, case.until)
+    shown = Shown(progress, case.until)
     plan = planning.plan(case.spec, case.subject, asked, watch=shown.seen, say=progress.say)
     progress.stage(f"sweep: {sweeping.planned(plan)} trials over {', '.join(plan.space.axes)}")
     follow = following.Followed(progress, loop.planned_steps(case.subject, plan.budget.steps, plan.budget.epochs))
@@ -291,69 +292,7 @@ def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Rep
     return replace(report, notes=(*report.notes, f"{fix}: a copy of the file with what is confirmed"))
 
 
-class OutOfTimeError(Exception):
-    """The budget is spent."""
-
-
-def in_time(until: float) -> None:
-    """Break off a stage whose time is over.
-
-    Raises:
-        OutOfTimeError: saying what would help.
-    """
-    if time.monotonic() > until:
-        raise OutOfTimeError("its share of the budget is spent; a larger --budget has room for it")
-
-
 def _judged(case: Case, name: str) -> bool:
     """Tell whether any rule that the user wants judges what a stage makes."""
     rules = [*checks.all(), *patterns.all()]
     return any(case.wants(one.name) and set(one.matter.split(" | ")) & STAGES[name].judges for one in rules)
-
-
-class _Shown:
-    """Shows each tick of a training as progress, and keeps the last ones."""
-
-    def __init__(self, progress: Progress, until: float = math.inf) -> None:
-        self.progress = progress
-        self.until = until
-        self.last: loop.Tick | None = None
-        self.validation: train.Losses | None = None
-
-    def __call__(self, tick: loop.Tick) -> None:
-        self.last = tick
-        self.validation = tick.validation or self.validation
-        self.progress.show(_told(tick))
-        in_time(self.until)
-
-    def seen(self, seen: Sequence[tuple[Point, loop.Tick]]) -> tuple[int, ...]:
-        """Show the first of several ticks, as what watches a runner; no point is ended early."""
-        for point, tick in seen[:1]:
-            self.progress.show(f"range test, seed {point.seed}  {_told(tick)}")
-        in_time(self.until)
-        return ()
-
-    def final(self) -> list[str]:
-        """Say where the training ended."""
-        if self.last is None:
-            return []
-        at_last = f"after {self.last.step} steps: training loss {self.last.train.loss:.4g}"
-        if self.validation is not None:
-            at_last += f", validation loss {self.validation.loss:.4g}"
-            if math.isfinite(self.validation.accuracy):
-                at_last += f", validation accuracy {100 * self.validation.accuracy:.1f} %"
-        return [at_last]
-
-    def end(self) -> None:
-        """Show the very last tick."""
-        if self.last is not None:
-            self.progress.show(_told(self.last), last=True)
-
-
-def _told(tick: loop.Tick) -> str:
-    text = f"step {tick.step}  loss {tick.train.loss:.4g}"
-    if math.isfinite(tick.train.accuracy):
-        text += f"  accuracy {100 * tick.train.accuracy:.1f} %"
-    if tick.validation is not None:
-        text += f"  validation {tick.validation.loss:.4g}"
-    return text

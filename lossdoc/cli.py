@@ -15,7 +15,7 @@ import typer
 
 from lossdoc import __version__
 from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, prints_on_stderr, screen, tell
-from lossdoc.errors import UserError
+from lossdoc.errors import Problem, UserError
 from lossdoc.options import Causes, Log, Model, Reading, Reporting, Sweep, grouped, names_in
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", show_default=True, help="The model's description.")]
+ModelPaths = Annotated[list[Path] | None, typer.Argument(metavar="MODEL", help="The model's description, or several's.")]
 MODEL = Path("model.yaml")
 Template = Literal["mlp", "cnn", "rnn", "transformer", "regression", "own-code"]
 
@@ -142,7 +143,7 @@ def explain(
 @grouped
 def validate(
     *,
-    model: ModelPath = MODEL,
+    model: ModelPaths = None,
     build: Annotated[bool, typer.Option("--build", help="Run one batch forward and back; show every layer.")] = False,
     change: Model,
     debug: Annotated[bool, typer.Option("--debug")] = False,
@@ -151,7 +152,7 @@ def validate(
 
     All faults at once, each with line and column; without --build neither torch nor your own code is imported.
     """
-    print_text(lambda: _validated(model, change, build=build), debug=debug)
+    print_text(lambda: _all_validated(model or [MODEL], change, build=build), debug=debug)
 
 
 @app.command()
@@ -170,12 +171,16 @@ def show(
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    report: Annotated[bool, typer.Option("--report", help="Of what --format json writes, instead.")] = False,
+) -> None:
     """Print the JSON Schema of model.yaml, for editors."""
     import json
 
     from lossdoc import spec  # --help need not load pydantic
 
+    if report:
+        print_text(lambda: Path(__file__).with_name("report.schema.json").read_text(encoding="utf-8"))
     print_text(lambda: json.dumps(spec.schema(), indent=1, allow_nan=False) + "\n")
 
 
@@ -187,6 +192,19 @@ def init(
 ) -> None:
     """Write a commented model.yaml to start from."""
     print_text(lambda: _written(path, template, force=force))
+
+
+def _all_validated(models: Sequence[Path], change: Model, *, build: bool = False) -> str:
+    told: list[str] = []
+    problems: list[Problem] = []
+    for model in models:
+        try:
+            told.append(_validated(model, change, build=build))
+        except UserError as bad:
+            problems += bad.problems
+    if problems:
+        raise UserError(*problems)
+    return "".join(told)
 
 
 @prints_on_stderr()

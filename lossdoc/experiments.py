@@ -25,7 +25,8 @@ from lossdoc.threads import cores, threads
 EXPERIMENTS = 12  # that a budget should be enough for: the subject as it is, and so many changes
 FEWEST = 100  # steps: in fewer a sound network may not have learned enough to be told from a sick one
 USUAL = 2_000  # steps of one training where nothing asks for fewer: the slowest sound learner by heart needs 532
-PROBED = 6  # steps that are timed, and five times as many: the difference is free of what a training costs to set up
+LEAST = 3  # experiments that must be possible: as it is, and at two other learning rates
+PROBED = 0.5  # seconds for which the pace is taken
 REPEATED = 5  # seeds of the very same training, as in the notes' figure 11
 WATCHED = 10  # steps over which it is seen how far the weights move
 HEAVY = 3e-3  # seconds a step from which on more threads pay
@@ -152,7 +153,7 @@ class Experiments:
             NotApplicable: when the time left does not suffice.
         """
         self.afford(self.steps)
-        return _alone(self.subject, self.seeds[0], self.steps)[1]
+        return _alone(self.subject, self.seeds[0], self.steps, self.watch)[1]
 
     @cached_property
     def repeated(self) -> Experiment:
@@ -226,7 +227,7 @@ class Experiments:
                 trials = _trials(subject, self.seeds, steps, self.watch)
                 scores = [(stick.of_trial(one, stick.split), stick.of_trial(one, "train")) for one in trials]
             else:
-                runs = [_alone(subject, seed, steps) for seed in self.seeds]
+                runs = [_alone(subject, seed, steps, self.watch) for seed in self.seeds]
                 trials = [trial for trial, _ in runs]
                 scores = [self._of_own(stick, *run) for run in runs]
         ours, known = zip(*scores, strict=True)
@@ -243,23 +244,31 @@ class Experiments:
 
 
 def planned(subject: Subject, seeds: Sequence[int], seconds: float = math.inf) -> int:
-    """Return how many steps one training may last so that `EXPERIMENTS` of them take so many seconds.
+    """Return how many steps one training may last, so that `EXPERIMENTS` of them take so many seconds.
 
-    Never more than the configured training, never fewer than `FEWEST` where that is longer.
+    Never more than the configured training; up to `FEWEST` where only three of that length fit in.
     """
     whole = loop.planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs) or USUAL
     if math.isinf(seconds):
         return min(whole, USUAL)
-    probe = Experiments(subject, tuple(seeds), steps=PROBED)
-    times = []
-    for name, longer in (("warm", 1.0), ("short", 1.0), ("long", 5.0)):
-        began = time.monotonic()
-        probe.tried(name, subject, longer=longer)
-        times.append(time.monotonic() - began)
-    _, short, long = times
-    step = max((long - short) / (4 * PROBED), 1e-6)
-    room = seconds / EXPERIMENTS - max(short - PROBED * step, 0.0)
-    return min(whole, USUAL, max(FEWEST, int(room / step)))
+    began = time.monotonic()
+    step = _pace(subject, tuple(seeds))
+    left = max(seconds - (time.monotonic() - began), step)
+    fitting, few = int(left / EXPERIMENTS / step), min(FEWEST, int(left / LEAST / step))
+    return max(1, min(whole, USUAL, max(fitting, few)))
+
+
+def _pace(subject: Subject, seeds: tuple[int, ...]) -> float:
+    """Return the seconds that a step of all seeds takes, by a training that is ended after a moment, behind a warm-up."""
+    Experiments(subject, seeds, steps=1).tried("warm", subject)
+    ends = time.monotonic() + PROBED
+
+    def stop(seen: Sequence[tuple[Point, loop.Tick]]) -> range:
+        return range(len(seen) if time.monotonic() > ends else 0)
+
+    began = time.monotonic()
+    probe = Experiments(subject, seeds, steps=FEWEST, watch=stop).tried("probe", subject)
+    return max((time.monotonic() - began) / len(probe.curve.train), 1e-6)
 
 
 def _trials(subject: Subject, seeds: Sequence[int], steps: int, watch: Watch) -> list[Trial]:
@@ -276,12 +285,14 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
     return {name: each.detach().clone() for name, each in learned}
 
 
-def _alone(subject: Subject, seed: int, steps: int) -> tuple[Trial, nn.Module]:
+def _alone(subject: Subject, seed: int, steps: int, watch: Watch = go_on) -> tuple[Trial, nn.Module]:
     """Train one seed and keep the model."""
     log = loop.Log(subject)
     with train.seeded(seed):
         training = train.begin(subject, seed)
     for tick in loop.run(subject, training, loop.epochs_of(subject, seed), seed=seed, steps=steps):
         log.add(tick)
+        if watch([(Point(0, {}, seed), tick)]):
+            break
     diverged = log.ticks[-1].step if log.ticks[-1].diverged else None
     return Trial(Point(0, {}, seed), log.curve(), math.nan, math.nan, diverged), training.model()

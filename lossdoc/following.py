@@ -1,9 +1,10 @@
-"""What one sees of a sweep under way: how many trials are done, the best so far, the time left; a table on a terminal."""
+"""What one sees of a training or a sweep under way: how far it is, the best so far, the time left; and what ends it."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lossdoc.maps import short_names
@@ -13,6 +14,7 @@ from lossdoc.subject import Point, Trial
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from lossdoc import loop, train
     from lossdoc.sweeping import Progress as Sweeping
 
 ROWS = 5  # of the best trials: the table stays small enough to leave what stands above it in sight
@@ -100,3 +102,70 @@ def spoken(seconds: float) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+class OutOfTimeError(Exception):
+    """The budget is spent."""
+
+
+def in_time(until: float) -> None:
+    """Break off a stage whose time is over.
+
+    Raises:
+        OutOfTimeError: saying what would help.
+    """
+    if time.monotonic() > until:
+        raise OutOfTimeError("its share of the budget is spent; a larger --budget has room for it")
+
+
+class Shown:
+    """Shows each tick of a training as progress, and keeps the last ones."""
+
+    def __init__(self, progress: Progress, until: float = math.inf) -> None:
+        self.progress = progress
+        self.until = until
+        self.last: loop.Tick | None = None
+        self.validation: train.Losses | None = None
+
+    def __call__(self, tick: loop.Tick) -> None:
+        """Show a tick.
+
+        Raises:
+            OutOfTimeError: when the time is over.
+        """
+        self.last = tick
+        self.validation = tick.validation or self.validation
+        self.progress.show(_told(tick))
+        in_time(self.until)
+
+    def seen(self, seen: Sequence[tuple[Point, loop.Tick]]) -> tuple[int, ...]:
+        """Show the first of several ticks, as what watches a runner; no point is ended early."""
+        for point, tick in seen[:1]:
+            self.progress.show(f"range test, seed {point.seed}  {_told(tick)}")
+        in_time(self.until)
+        return ()
+
+    def final(self) -> list[str]:
+        """Say where the training ended."""
+        if self.last is None:
+            return []
+        at_last = f"after {self.last.step} steps: training loss {self.last.train.loss:.4g}"
+        if self.validation is not None:
+            at_last += f", validation loss {self.validation.loss:.4g}"
+            if math.isfinite(self.validation.accuracy):
+                at_last += f", validation accuracy {100 * self.validation.accuracy:.1f} %"
+        return [at_last]
+
+    def end(self) -> None:
+        """Show the very last tick."""
+        if self.last is not None:
+            self.progress.show(_told(self.last), last=True)
+
+
+def _told(tick: loop.Tick) -> str:
+    text = f"step {tick.step}  loss {tick.train.loss:.4g}"
+    if math.isfinite(tick.train.accuracy):
+        text += f"  accuracy {100 * tick.train.accuracy:.1f} %"
+    if tick.validation is not None:
+        text += f"  validation {tick.validation.loss:.4g}"
+    return text

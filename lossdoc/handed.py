@@ -272,7 +272,7 @@ def _moved(optimizer: Optimizer, model: Any) -> Callable[[nn.Module], Optimizer]
         known = dict(fresh.named_parameters())
         pairs: Iterator[tuple[Any, Any]] = ((each, known[name]) for name, each in model.named_parameters())
         bare = copy.copy(optimizer)
-        bare.state = type(optimizer.state)(dict)  # type: ignore[call-arg, misc]  # torch's is a defaultdict
+        bare.state = type(optimizer.state)(dict)
         return copy.deepcopy(bare, {id(old): new for old, new in pairs})
 
     return make

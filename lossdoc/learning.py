@@ -24,6 +24,11 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
     The learning rate comes first: it is the likeliest cause, and what is tried for it serves the others.
     """
     asked = [rule for rule in checks.all() if rule.matter == "Experiments"] if rules is None else list(rules)
+    try:
+        _compared.learned(experiments)
+    except NotApplicable as why:
+        unasked = dict.fromkeys((one.code for one in asked), str(why))
+        return Report("learning", source, skipped=unasked, matter=experiments, inconclusive=str(why))
     beside = _Beside(experiments)
     beside.ask(checks.get("lr-too-low"), _rates.too_low)
     beside.ask(patterns.get("lr-too-high"), _rates.too_high)
@@ -33,14 +38,12 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
     found = _explained(
         [*judged.findings, *beside.findings], skipped, rate_lacks=beside.has("lr-too-low") and _rates.lacks(experiments)
     )
-    passed = (*judged.passed, *beside.passed)
     return replace(
         judged,
         findings=tuple(sorted(found, key=lambda one: (one.severity.rank, -one.evidence.confidence, one.code))),
-        passed=passed,
+        passed=(*judged.passed, *beside.passed),
         skipped=skipped,
         measured={**judged.measured, **beside.passed},
-        inconclusive=None if passed or found else next(iter(skipped.values()), "nothing was asked"),
     )
 
 

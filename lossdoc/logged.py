@@ -152,7 +152,7 @@ def _frame(frame: Any) -> Table:
     by a number is a blank, and so is one beside which another loss stands.
     """
     made = {str(name): _column(np.asarray(frame[name])) for name in frame.columns}
-    index = getattr(frame, "index", None)
+    index: Any = getattr(frame, "index", None)
     if getattr(index, "name", None) is not None:
         made = {str(index.name): _column(np.asarray(index)), **made}
     held = _checked(made)

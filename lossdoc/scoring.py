@@ -83,9 +83,9 @@ class Yardstick:
         return train.evaluate(self.subject, model, split).accuracy
 
 
-def _end(series: Series, steps_per_epoch: int | None) -> float:
+def _end(series: Series, steps_per_epoch: float | None) -> float:
     """Return the mean over the last epoch, over the last tenth in a run of less than ten: what it knew at its end."""
-    steps = min(steps_per_epoch or len(series), math.ceil(len(series) / 10))
+    steps = min(round(steps_per_epoch or len(series)), math.ceil(len(series) / 10))
     return float(series.value[-max(1, steps) :].mean())
 
 

@@ -7,6 +7,7 @@ import doctest
 import functools
 import io
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -335,6 +336,14 @@ def test_a_report_shows_itself() -> None:
 def test_the_examples_run(module: Any) -> None:
     torch.manual_seed(0)
     assert doctest.testmod(module).failed == 0
+
+
+def test_the_readmes_examples_run() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL)
+    assert {"lossdoc.check", "monitor.log"} <= set(re.findall(r"lossdoc\.check|monitor\.log", "".join(blocks)))
+    for block in blocks:
+        torch.manual_seed(0)
+        exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - our own
 
 
 def test_importing_lossdoc_is_cheap_and_offers_all() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import random
+import sys
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import clip_grad_norm_
+from torch.utils.checkpoint import checkpoint
 
 from lossdoc import specimens
 from lossdoc.findings import Finding, Severity
@@ -50,7 +56,7 @@ def made(step: Callable[..., Any], seed: int) -> Subject:
 def ordinary(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -58,7 +64,7 @@ def ordinary(model: Any, batch: Any, optimizer: Any) -> Any:
 
 def no_zero_grad(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -67,7 +73,7 @@ def no_zero_grad(model: Any, batch: Any, optimizer: Any) -> Any:
 def zero_grad_of_the_model(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     model.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -76,7 +82,7 @@ def zero_grad_of_the_model(model: Any, batch: Any, optimizer: Any) -> Any:
 def no_step(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     return loss.item()
 
@@ -84,7 +90,7 @@ def no_step(model: Any, batch: Any, optimizer: Any) -> Any:
 def wrong_sign(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     (-loss).backward()
     optimizer.step()
     return loss.item()
@@ -93,7 +99,7 @@ def wrong_sign(model: Any, batch: Any, optimizer: Any) -> Any:
 def maximized_likelihood(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    likelihood = model(inputs).log_softmax(-1).gather(1, targets[:, None]).mean()
+    likelihood: Any = model(inputs).log_softmax(-1).gather(1, targets[:, None]).mean()
     (-likelihood).backward()
     optimizer.step()
     return -likelihood.item()
@@ -102,7 +108,7 @@ def maximized_likelihood(model: Any, batch: Any, optimizer: Any) -> Any:
 def detached_loss(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs).detach(), targets).requires_grad_()
+    loss: Any = cross_entropy(model(inputs).detach(), targets).requires_grad_()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -111,7 +117,7 @@ def detached_loss(model: Any, batch: Any, optimizer: Any) -> Any:
 def new_tensor_of_the_loss(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = torch.tensor(cross_entropy(model(inputs), targets).item(), requires_grad=True)
+    loss: Any = torch.tensor(cross_entropy(model(inputs), targets).item(), requires_grad=True)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -120,7 +126,7 @@ def new_tensor_of_the_loss(model: Any, batch: Any, optimizer: Any) -> Any:
 def refused_loss(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs).detach(), targets)
+    loss: Any = cross_entropy(model(inputs).detach(), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -130,7 +136,7 @@ def detached_for_the_log(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
     outputs = model(inputs)
-    loss = cross_entropy(outputs, targets)
+    loss: Any = cross_entropy(outputs, targets)
     loss.backward()
     optimizer.step()
     assert 0 <= (outputs.detach().argmax(-1) == targets).float().mean() <= 1
@@ -156,7 +162,7 @@ def eval_for_the_log(model: Any, batch: Any, optimizer: Any) -> Any:
 def summed(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets, reduction="sum")
+    loss: Any = cross_entropy(model(inputs), targets, reduction="sum")
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -165,7 +171,7 @@ def summed(model: Any, batch: Any, optimizer: Any) -> Any:
 def averaged(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets, reduction="sum") / len(targets)
+    loss: Any = cross_entropy(model(inputs), targets, reduction="sum") / len(targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -212,7 +218,7 @@ def scheduled(model: Any, batch: Any, optimizer: Any, scheduler: Any) -> Any:
 def clip_first(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     clip_grad_norm_(model.parameters(), 1.0)
     loss.backward()
     optimizer.step()
@@ -222,7 +228,7 @@ def clip_first(model: Any, batch: Any, optimizer: Any) -> Any:
 def clipped(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
@@ -240,7 +246,7 @@ def body_without_gradient(model: Any, batch: Any, optimizer: Any) -> Any:
     optimizer.zero_grad()
     with torch.no_grad():
         features = model.body(inputs)
-    loss = cross_entropy(model.head(features), targets)
+    loss: Any = cross_entropy(model.head(features), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -251,7 +257,7 @@ def thawed_body(model: Any, batch: Any, optimizer: Any) -> Any:
         each.requires_grad = True
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model.head(model.body(inputs)), targets)
+    loss: Any = cross_entropy(model.head(model.body(inputs)), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -294,7 +300,7 @@ def mixed_up(model: Any, batch: Any, optimizer: Any) -> Any:
     order, share = torch.randperm(len(targets)), 0.7
     optimizer.zero_grad()
     outputs = model(share * inputs + (1 - share) * inputs[order])
-    loss = share * cross_entropy(outputs, targets) + (1 - share) * cross_entropy(outputs, targets[order])
+    loss: Any = share * cross_entropy(outputs, targets) + (1 - share) * cross_entropy(outputs, targets[order])
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -303,7 +309,7 @@ def mixed_up(model: Any, batch: Any, optimizer: Any) -> Any:
 def softmax_first(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = cross_entropy(model(inputs).softmax(-1), targets)
+    loss: Any = cross_entropy(model(inputs).softmax(-1), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -312,7 +318,7 @@ def softmax_first(model: Any, batch: Any, optimizer: Any) -> Any:
 def log_softmax_first(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = nn.functional.nll_loss(model(inputs).log_softmax(-1), targets)
+    loss: Any = nn.functional.nll_loss(model(inputs).log_softmax(-1), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -321,7 +327,7 @@ def log_softmax_first(model: Any, batch: Any, optimizer: Any) -> Any:
 def argmax_in_the_loss(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = (model(inputs).argmax(-1) - targets).float().square().mean()
+    loss: Any = (model(inputs).argmax(-1) - targets).float().square().mean()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -330,7 +336,7 @@ def argmax_in_the_loss(model: Any, batch: Any, optimizer: Any) -> Any:
 def argmax_given_a_gradient(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
-    loss = (model(inputs).argmax(-1) != targets).float().mean().requires_grad_()
+    loss: Any = (model(inputs).argmax(-1) != targets).float().mean().requires_grad_()
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -340,7 +346,7 @@ def half(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
     with torch.autocast("cpu", dtype=torch.float16):
-        loss = cross_entropy(model(inputs), targets)
+        loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -350,7 +356,7 @@ def scaled_half(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
     with torch.autocast("cpu", dtype=torch.float16):
-        loss = cross_entropy(model(inputs), targets)
+        loss: Any = cross_entropy(model(inputs), targets)
     (1024 * loss).backward()
     for each in model.parameters():
         each.grad /= 1024
@@ -362,7 +368,7 @@ def bfloat(model: Any, batch: Any, optimizer: Any) -> Any:
     inputs, targets = batch
     optimizer.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = cross_entropy(model(inputs), targets)
+        loss: Any = cross_entropy(model(inputs), targets)
     loss.backward()
     optimizer.step()
     return loss.item()
@@ -378,7 +384,7 @@ def averaged_over_steps(model: Any, batch: Any, optimizer: Any, step: int) -> An
 
 def gathered(model: Any, batch: Any, optimizer: Any, step: int, divisor: int) -> Any:
     inputs, targets = batch
-    loss = cross_entropy(model(inputs), targets)
+    loss: Any = cross_entropy(model(inputs), targets)
     (loss / divisor).backward()
     if step % 4 == 3:
         optimizer.step()
@@ -398,7 +404,7 @@ def parts(model: Any, batch: Any, optimizer: Any, divisor: int) -> Any:
     optimizer.zero_grad()
     total = 0.0
     for inputs, targets in zip(*(each.chunk(2) for each in batch), strict=True):
-        loss = cross_entropy(model(inputs), targets)
+        loss: Any = cross_entropy(model(inputs), targets)
         (loss / divisor).backward()
         total += loss.item() / 2
     optimizer.step()
@@ -460,3 +466,63 @@ def test_a_broken_step_is_named(step: Any, name: str, seed: int) -> None:
 def test_a_sound_step_raises_no_alarm(step: Any, seed: int) -> None:
     """By all of sanity for the first seed, by the checks that look at steps for the others."""
     assert serious(step, seed, STEPS if seed else SANITY) == []
+
+
+def drawn_by_numpy() -> list[int]:
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002 - the generator that users' code draws from
+    return [*state["state"]["key"].tolist(), state["state"]["pos"]]
+
+
+def test_no_probe_of_a_step_leaves_a_trace() -> None:
+    kept = Net().eval()
+    kept.head.train()
+    before = {name: each.clone() for name, each in kept.state_dict().items()}
+    modes = [each.training for each in kept.modules()]
+    luck = torch.get_rng_state(), random.getstate(), drawn_by_numpy()
+    subject = replace(made(shuffled_together, 0), build=lambda _seed: kept)
+    examine("sanity", subject, STEPS)
+    assert all(torch.equal(each, before[name]) for name, each in kept.state_dict().items())
+    assert [each.training for each in kept.modules()] == modes
+    assert all(each.grad is None and each.requires_grad for each in kept.parameters())
+    assert kept.body[3].p == 0.2
+    assert not any(each._forward_pre_hooks for each in kept.modules())
+    assert torch.equal(torch.get_rng_state(), luck[0])
+    assert random.getstate() == luck[1]
+    assert drawn_by_numpy() == luck[2]
+    assert torch.get_default_dtype() == torch.float32
+    assert sys.getprofile() is None
+    assert copy.copy(vars(subject)["_shelf"]) == {}  # what was measured does not travel to other processes
+
+
+class Round(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, given: Any) -> Any:
+        return given.round()
+
+    @staticmethod
+    def backward(_ctx: Any, slope: Any) -> Any:
+        return slope
+
+
+def rounded(_module: Any, values: Any) -> Any:
+    apply: Any = Round.apply
+    return apply(values)
+
+
+def through(function: Callable[[Any, Any], Any]) -> Subject:
+    return specimens.healthy(build=specimens.with_function(specimens.mlp(), function))
+
+
+@pytest.mark.parametrize(
+    ("subject", "severity"),
+    [
+        (through(rounded), Severity.NOTE),
+        (through(lambda _, values: values + (values.round() - values).detach()), Severity.NOTE),
+        (through(lambda _, values: values * values.detach()), Severity.NOTE),
+        (through(lambda _, values: checkpoint(torch.tanh, values, use_reentrant=False)), None),
+        (through(lambda _, values: values + torch.randn_like(values)), None),
+    ],
+)
+def test_gradients_that_are_meant_are_no_error(subject: Subject, severity: Severity | None) -> None:
+    evidence = BY_NAME["wrong-gradient"].fires(subject)
+    assert (None if evidence is None else evidence.severity) is severity

@@ -58,7 +58,8 @@ def test_every_command_answers_in_strict_json(words: list[str], folder: Path, lo
     assert done.returncode == (1 if "error" in worst else 0)
     assert "Traceback" not in done.stderr
     titles = [report["title"] for report in made["reports"]]
-    assert titles == (["sanity", "overfit", "sweep", "training"] if words == ["checkup"] else [Path(words[-1]).name])
+    stages = ["sanity", "overfit", "sweep", "training", "learning", "causes"]
+    assert titles == (stages if words == ["checkup"] else [Path(words[-1]).name])
 
 
 @pytest.mark.parametrize(

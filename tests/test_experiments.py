@@ -200,12 +200,19 @@ def test_shortened_is_the_configured_length_over_this_one(steps: int, shortened:
     assert of(specimens.healthy(), steps).shortened == shortened  # 10 epochs of 10 batches
 
 
-def test_plans_are_no_longer_than_the_configured_training_and_no_shorter_than_can_be_judged() -> None:
+def test_plans_are_no_longer_than_the_configured_training_and_than_there_is_time() -> None:
     subject = specimens.healthy()
     assert planned(subject, SEEDS) == 100
     assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), SEEDS) == experiments.USUAL
-    assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), SEEDS, 1e-3) == experiments.FEWEST
+    assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), SEEDS, 1e-3) == 1
     assert planned(replace(subject, recipe=replace(subject.recipe, max_steps=7)), SEEDS, 1.0) == 7
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(36.0, 300), (6.0, 100), (0.6, 20), (1e9, 2_000)])
+def test_plans_leave_time_for_twelve_changes_or_else_for_three(seconds: float, steps: int, monkeypatch: Any) -> None:
+    subject = specimens.with_recipe(specimens.healthy(), epochs=1_000)
+    monkeypatch.setattr(experiments, "_pace", lambda *_: 0.01)
+    assert planned(subject, SEEDS, seconds) == pytest.approx(steps, abs=1)
 
 
 # --- how far the weights move

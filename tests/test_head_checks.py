@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lossdoc import specimens
-from lossdoc.checks import _answers, _heads, _scales, mismatched_preprocessing, metric_mismatch
+from lossdoc.checks import _answers, _heads, _scales, metric_mismatch, mismatched_preprocessing
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Severity
 from lossdoc.parts.losses import Bce, CrossEntropy, Mse
@@ -92,7 +92,8 @@ SOUND_LOSSES = [
 @pytest.mark.parametrize("name", HEAD)
 @pytest.mark.parametrize("subject", SOUND_LOSSES, ids=range(len(SOUND_LOSSES)))
 def test_sound_losses_of_every_kind_pass(name: str, subject: Subject) -> None:
-    assert all(quiet(name, replace(subject, seed=seed)) for seed in range(3))
+    assert quiet(name, subject)
+    assert quiet(name, replace(subject, seed=1))
 
 
 # --- what the last activation can put out
@@ -112,7 +113,7 @@ def test_what_bounded_logits_can_never_learn(classes: int, activation: str, low:
     assert evidence.severity is Severity.ERROR
 
 
-@pytest.mark.parametrize(("top", "severity"), [(0.5, None), (3.0, Severity.WARNING), (5.0, Severity.ERROR)])
+@pytest.mark.parametrize(("top", "severity"), [(0.5, None), (1.5, Severity.WARNING), (5.0, Severity.ERROR)])
 def test_outliers_out_of_reach_are_weighed_by_what_they_cost(top: float, severity: Any) -> None:
     def source(split: Any) -> Any:
         inputs, targets = specimens.in_shares(split)
@@ -157,7 +158,7 @@ def test_the_nearest_rows_of_probabilities_are_such_and_nearest(width: int, seed
         (specimens.healthy(loss=OwnLoss(specimens.raw_likelihood, takes="unknown")), False),
         (specimens.healthy(loss=OwnLoss(specimens.twice_softened, takes="unknown")), False),
         (specimens.binary(loss=OwnLoss(specimens.entropy_of_logits, takes="unknown")), False),
-        (specimens.binary(loss=OwnLoss(lambda out, y: Bce(inputs="probabilities")(out, y), takes="unknown")), True),
+        (specimens.binary(loss=OwnLoss(Bce(inputs="probabilities"), takes="unknown")), True),
         (specimens.regression(loss=OwnLoss(specimens.squares, takes="unknown")), False),
         (specimens.with_step(specimens.step_of(specimens.entropy_of_probabilities)), True),
     ],

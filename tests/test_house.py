@@ -66,7 +66,7 @@ def test_the_readme_shows_a_real_screen_and_a_valid_model(lossdoc: Run) -> None:
 def test_nothing_unforeseen_lies_at_the_top_level() -> None:
     known = set(
         "pyproject.toml README.md lossdoc configs tests benchmarks docs constraints.txt LICENSE CHANGELOG.md "
-        "CONTRIBUTING.md .ci .github .gitignore".split()
+        "CONTRIBUTING.md .ci .github .gitignore .pre-commit-hooks.yaml".split()
     )
     tracked = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True, cwd=PROJECT).stdout.split()
     assert {name.split("/")[0] for name in tracked} <= known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 import lossdoc
 from lossdoc import Monitor, monitor
 from lossdoc.curve import Curve
+from lossdoc.diagnosis import examine_curve
 from lossdoc.findings import Evidence, Report, Severity
 from lossdoc.rule import patterns
 from lossdoc.synthetic import broken_off, double_softmax, flat, healthy, overfit
@@ -69,10 +71,12 @@ def test_the_curve_is_what_was_logged() -> None:
 
 def test_it_looks_so_seldom_that_a_point_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    real = monitor.examine_curve
-    monkeypatch.setattr(
-        monitor, "examine_curve", lambda curve, **told: (looks.append(len(curve.train)), real(curve, **told))[1]
-    )
+
+    def look(curve: Curve, **told: Any) -> Report:
+        looks.append(len(curve.train))
+        return examine_curve(curve, **told)
+
+    monkeypatch.setattr(monitor, "examine_curve", look)
     watch = Monitor()
     for step in range(1, 5001):
         watch.log(step, train=2.0 / step)

@@ -16,6 +16,7 @@ from lossdoc.build import subject as built
 from lossdoc.experiments import Experiments
 from lossdoc.findings import Evidence, Finding, Report, Severity
 from lossdoc.format import Document, Screen, formats
+from lossdoc.hypotheses import hypotheses
 from lossdoc.options import seconds
 from lossdoc.proving import prove
 from lossdoc.remedy import Patient
@@ -131,7 +132,7 @@ def test_the_likeliest_is_tried_first_and_each_change_once() -> None:
     spec = loads(IRIS)
     here = Patient(built(spec), spec)
     found = [symptom("not-learning"), symptom("unscaled-inputs", Severity.WARNING), symptom("underfitting")]
-    listed = proving.hypotheses(here, found)
+    listed = hypotheses(here, found)
     keys = [one.change.key for one in listed]
     assert len(keys) == len(set(keys))
     assert [one.change.causes[0] for one in listed[:2]] == ["lr-too-low", "lr-too-high"]

@@ -46,7 +46,7 @@ class LossdocCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Take note of how long the run and an epoch are."""
-        loader = kwargs.get("train_dataloader")
+        loader: Any = kwargs.get("train_dataloader")
         many, _ = size(loader)
         batch = args.train_batch_size * args.gradient_accumulation_steps
         epoch = len(loader) / args.gradient_accumulation_steps if hasattr(loader, "__len__") else None

@@ -47,6 +47,14 @@ def is_own(subject: Subject) -> bool:
     return subject.recipe.step is not None or ":" in subject.loss.word
 
 
+def knows_loss(subject: Subject) -> bool:
+    """Tell whether the loss that is trained on is the configured one: a step of the user's own may ask for it, or not."""
+    from lossdoc import calling
+
+    own = subject.recipe.step
+    return own is None or "loss_fn" in calling.asked_for(own.call)
+
+
 def probed(subject: Subject, samples: int = 1) -> Probe:
     """Return the loss or step ready to be asked about made-up outputs; asking leaves no trace on anything.
 
@@ -56,18 +64,29 @@ def probed(subject: Subject, samples: int = 1) -> Probe:
     import torch
 
     from lossdoc import probe
-    from lossdoc.samples import joined, shapes
+    from lossdoc.samples import joined
 
     if subject.loss.word == "model" and subject.recipe.step is None:
         raise NotApplicable("the model makes its own loss, which cannot be asked about other outputs")
     batches = probe.take(subject, samples=samples)
     if not isinstance(batches[0].targets, torch.Tensor):
         raise NotApplicable("the targets are not one tensor")
-    alike = len({str(shapes(each)) for each in batches}) == 1
-    batch = joined(batches) if len(batches) > 1 and alike else batches[0]
+    batch = joined(batches) if len(batches) > 1 and alike(batches) else batches[0]
     outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batch)
     own = subject.recipe.step
     return Probe(word_of(subject), batch, outputs, _asked(subject, own, batch))
+
+
+def alike(batches: list[Batch]) -> bool:
+    """Tell whether the samples of all batches have the same shapes, so that they can be joined."""
+    import torch
+
+    from lossdoc import samples
+
+    if not all(isinstance(each.targets, torch.Tensor) for each in batches):
+        return False
+    first = slice(0, 1)
+    return len({str(samples.shapes(Batch(samples.take(each.inputs, first), each.targets[first]))) for each in batches}) == 1
 
 
 def word_of(subject: Subject) -> str:
@@ -142,6 +161,15 @@ def takes_probabilities(subject: Subject, asked: Probe) -> bool:
     if not all(map(math.isfinite, (half, quarter, eighth))) or not quarter > 0:
         return False
     return abs(half / quarter - 0.5) < LOG_OF and abs(eighth / quarter - 1.5) < LOG_OF
+
+
+def normalizes(asked: Probe) -> bool:
+    """Tell whether a loss divides the outputs by their sum itself: then half of them are as good as all."""
+    try:
+        whole, half = (asked.told(factor * asked.outputs, asked.batch.targets) for factor in (1.0, 0.5))
+    except NotApplicable:
+        return False
+    return abs(whole - half) < LOG_OF * abs(whole)
 
 
 def _with_share(subject: Subject, asked: Probe, share: float) -> Tensor:

@@ -69,11 +69,22 @@ class Function:
         return (up - down) / (2 * float(step.norm()))
 
     def gradients(self, record: Record, *, mended: bool = False) -> tuple[dict[str, Tensor], float]:
-        """Return autograd's gradients by name, and the loss."""
+        """Return autograd's gradients by name, and the loss, of the live module: what is recomputed needs it there."""
+        import torch
+
         from lossdoc import train
 
+        held = dict(self.objective.named_parameters())
+        with torch.no_grad():
+            for name, each in (*held.items(), *self.objective.named_buffers()):
+                each.copy_(self.state.params[name] if name in self.state.params else self.state.buffers[name])
+        learned = {name: held[name] for name in self.state.params}
         with train.seeded(0), watching(record, mended=mended):
-            grads, _, (total, _, _) = train.gradients(self.objective, self.state, self.batch)
+            total, _, _ = self.objective(self.batch)
+        if not total.requires_grad:
+            return {}, float(total)
+        found = torch.autograd.grad(total, list(learned.values()), allow_unused=True)
+        grads = {name: grad for name, grad in zip(learned, found, strict=True) if grad is not None}
         return grads, float(total.detach())
 
 

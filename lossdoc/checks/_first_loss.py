@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lossdoc import expected as theory
+from lossdoc.checks import _answers
 from lossdoc.curve import Floats
 from lossdoc.errors import NotApplicable
 from lossdoc.expected import Split
-from lossdoc.subject import Subject
+from lossdoc.subject import Batch, Subject
 
 if TYPE_CHECKING:
     from lossdoc.probe import Start
@@ -35,6 +36,7 @@ OF_TORCH = {  # called as `torch.nn:CrossEntropyLoss` or `torch.nn.functional:cr
     "SmoothL1Loss": "huber",
 }
 SATURATED = math.log(99.0)  # a logit that far from the others: the softmax gives 99 %
+ENOUGH = 256  # samples: a pass with as many takes little longer than one with a few
 SURE = 5.0  # standard errors: one false alarm in 10^6, over all seeds and configurations together
 
 
@@ -123,13 +125,31 @@ def _measured(subject: Subject) -> FirstLoss:
 
     if word_of(subject) not in FORETOLD:
         raise NotApplicable(f"lossdoc cannot foretell the first loss of {subject.loss.word}")
-    seen = probe.starts(subject, networks_needed(subject))
+    batches = larger(subject, probe.take(subject))
+    seen = [probe.begin_with(subject, subject.seed + seed, batches) for seed in range(networks_needed(subject))]
     if not all(math.isfinite(start.loss) for start in seen):
         raise NotApplicable("the first loss is not a finite number")
     losses = np.array([start.loss for start in seen])
     splits = tuple(split_of(subject, start) for start in seen)
     shapes = np.array([_shape(subject, start) for start in seen])
     return FirstLoss(losses, splits, shapes[:, 0], shapes[:, 1], meaning(subject))
+
+
+def larger(subject: Subject, batches: list[Batch]) -> list[Batch]:
+    """Return small batches joined to some of `ENOUGH` samples or more, which are as quick to measure as one of a few.
+
+    Batches whose shapes differ stay as they are, and all of them where the model normalizes the batch or the loss is a sum.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    from lossdoc import probe, samples
+
+    at_once = ENOUGH // batches[0].size
+    model = probe.untouched(subject).build(subject.seed)
+    normalizes = any(isinstance(each, _BatchNorm) for each in model.modules())
+    if at_once < 2 or normalizes or subject.loss.reduction == "sum" or not _answers.alike(batches):
+        return batches
+    return [samples.joined(batches[at : at + at_once]) for at in range(0, len(batches), at_once)]
 
 
 def networks_needed(subject: Subject) -> int:

@@ -68,6 +68,8 @@ def accumulating_gradients(subject: Subject, *, near: float = 0.1) -> Evidence |
 
 def _never_divided(subject: Subject, near: float) -> Evidence | None:
     """Compare what the optimizer's first step applies with the mean of the batches that were gathered for it."""
+    import torch
+
     from lossdoc import probe
 
     course = _steps.course(subject)
@@ -79,7 +81,7 @@ def _never_divided(subject: Subject, near: float) -> Evidence | None:
     used = [course.batches[step % len(course.batches)] for step in range(course.gathered)]
     each = [probe.gradient(plain, model, batch) for batch in used]
     names = [name for name in course.record.gradients if all(name in grads for grads in each)]
-    mean = [sum(grads[name] for grads in each) / len(each) for name in names]
+    mean = [torch.stack([grads[name] for grads in each]).mean(0) for name in names]
     given = [course.record.gradients[name] for name in names]
     along = sum(float((one.double() * other.double()).sum()) for one, other in zip(given, mean, strict=True))
     length = _steps.distance(mean)

@@ -51,7 +51,15 @@ IGNORED = -100  # torch's label for "leave this out of the loss"
         lambda: specimens.healthy(batches=specimens.fed(specimens.sorted_by_class, shuffle=False), shuffled=False),
         lambda: specimens.with_step(specimens.jointly_shuffled_step),
     ),
-    mutes=("head-width", "initial-loss", "large-logits", "imbalanced-labels", "no-gradient", "regularization-raises-loss"),
+    mutes=(
+        "head-width",
+        "initial-loss",
+        "large-logits",
+        "imbalanced-labels",
+        "no-gradient",
+        "regularization-raises-loss",
+        "metric-mismatch",
+    ),
 )
 def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
     """Some labels are not the number of a class, or there is only one class, or a step parts labels from their inputs.

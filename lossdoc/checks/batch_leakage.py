@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @rule(
     code="LS509",
     severity=Severity.ERROR,
-    fires_on=(lambda: specimens.healthy(build=specimens.leaking(specimens.mlp())),),
+    fires_on=(
+        lambda: specimens.healthy(build=specimens.leaking(specimens.mlp())),
+        lambda: specimens.healthy(build=specimens.reading_across),
+    ),
     quiet_on=(
         specimens.healthy,
         specimens.regression,
@@ -49,9 +52,10 @@ def batch_leakage(subject: Subject, *, rounding: float = 1e-3) -> Answer:
 
     Decided by:
         Evaluation mode, so that batch normalization uses what it has stored. The first sample is answered twice: with its
-        batch, and with all the others replaced by copies of the second. Its answer must be the same within 0.1 % of how far
-        answers lie apart, a hundred times what float32 leaves of a long sum. A model that answers one and the same batch
-        differently cannot be judged, nor one that is told how its samples are related.
+        batch, and with all the others replaced by copies of one of them; and so is the last, since what takes samples for
+        moments of time looks back only. The answer must be the same within 0.1 % of how far answers lie apart, a hundred
+        times what float32 leaves of a long sum. A model that answers one and the same batch differently cannot be judged,
+        nor one that is told how its samples are related.
 
     Sources:
         - Karpathy (2019), A Recipe for Training Neural Networks: use backprop to chart dependencies
@@ -73,8 +77,7 @@ def batch_leakage(subject: Subject, *, rounding: float = 1e-3) -> Answer:
     whole, again = answer(batch.inputs), answer(batch.inputs)
     if not bool((whole == again).all()):
         raise NotApplicable("the model answers the same batch differently, or its answers are not finite")
-    other = answer(_alone(batch))
-    moved = float((whole[0] - other[0]).abs().max())
+    moved = max(float((whole[at] - answer(_alone(batch, at))[at]).abs().max()) for at in (0, batch.size - 1))
     spread = float((whole - whole.mean(0)).abs().max())
     if not spread > 0:
         raise NotApplicable("all samples get the same answer")
@@ -95,8 +98,8 @@ def _normalizes_in_evaluation(model: Any) -> bool:
     return any(isinstance(each, _BatchNorm) and each.running_mean is None for each in model.modules())
 
 
-def _alone(batch: Batch) -> Any:
-    """Return the inputs with every sample but the first replaced by the second.
+def _alone(batch: Batch, at: int) -> Any:
+    """Return the inputs with every sample but one replaced by the second.
 
     Raises:
         NotApplicable: where there are no two samples, or inputs that are not one part for each sample.
@@ -111,7 +114,7 @@ def _alone(batch: Batch) -> Any:
         if not isinstance(inputs, torch.Tensor) or inputs.ndim < 1 or len(inputs) != size or inputs.shape[1:2] == (size,):
             raise NotApplicable("the inputs are not one part for each sample, or tell how samples are related")
         kept = inputs[1:2].expand_as(inputs).clone()
-        kept[0] = inputs[0]
+        kept[at] = inputs[at]
         return kept
 
     if isinstance(batch.inputs, Mapping):

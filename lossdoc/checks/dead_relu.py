@@ -62,7 +62,7 @@ def dead_relu(subject: Subject, *, most: float = 0.7, least: int = 200) -> Answe
     Decided by:
         The units of each rectifier that are 0 for all of the first samples (a channel counts as one unit), in fresh networks
         of several seeds, more of them where a layer is narrow. It is an error where a whole layer is dead, so that nothing
-        before it can learn, in more than one network in ten (shown at 95 %; units that are off for half of all directions
+        before it can learn, in more than one network in twenty (shown at 95 %; units that are off for half of all directions
         make that 1 − (1 − 2⁻ⁿ)ᴸ for L layers of n units: 38 % for 15 layers of 5), or in the network of the configured
         seed. It is a warning where 70 % of a layer's units are dead over the seeds together, and so many would be less
         probable than 1 in 1,000 if half of them were.

@@ -56,8 +56,9 @@ def exploding_activations(subject: Subject, *, grown: float = 100.0, spread: flo
     Decided by:
         The root mean square, over samples, of each layer's outputs less their mean, relative to that of what the first layer
         gets, as the median over fresh networks. It fires over 100 in the last layer (or 100 times what the same network
-        keeps without activations), and where one hidden layer multiplies the signal by three times what He's and LeCun's
-        weights would in its place (N(0, 1) weights by √(fan-in/2), which is 4 at 32 inputs). It is an error where signal or
+        keeps without activations), and where a hidden layer's weights are three times as large as He's and LeCun's rules
+        make them (N(0, 1) weights √(fan-in/2) times, which is 4 at 32 inputs) with no normalization behind. It is an
+        error where signal or
         gradient grow a thousandfold: networks of ReLU with three hidden layers then stayed at the base rate with momentum.
 
     Sources:
@@ -72,7 +73,7 @@ def exploding_activations(subject: Subject, *, grown: float = 100.0, spread: flo
     usual = max(1.0, seen.linear.through, seen.refilled.through)
     usual_back = max([1.0, *filter(math.isfinite, (seen.linear.most_back, seen.refilled.most_back))])
     steep = sum(network.most_back > bounds * usual_back for network in seen.networks)
-    place, worst = _steepest(seen)
+    place, worst = _widest(seen)
     facts = {"measured": whole / usual, "expected": 1.0, "tolerance": grown - 1, "each": worst}
     hurt = whole > bounds * usual or strikes(steep, len(seen.networks))
     if whole <= grown * usual and worst <= spread and not hurt:
@@ -80,15 +81,11 @@ def exploding_activations(subject: Subject, *, grown: float = 100.0, spread: flo
     if whole > grown * usual or hurt:
         told = f"the signal grows to {whole:.3g} times its size over {len(seen.networks[0].layers)} layers"
     else:
-        told = f"{place} multiplies the signal by {worst:.2g} times what weights of the right size would"
+        told = f"the weights of {place} are {worst:.2g} times as large as its number of inputs calls for"
     return Evidence(told, facts=facts, severity=Severity.ERROR if hurt else None, confidence=0.97 if hurt else 0.9)
 
 
-def _steepest(seen: Signals) -> tuple[str, float]:
-    """Return the hidden layer that multiplies the signal most, relative to weights of the right size, and by how much."""
-    ratios = []
-    for at, layer in enumerate(seen.refilled.layers[:-1]):
-        usual = seen.typical(lambda network, at=at: network.layers[at].gain if at < len(network.layers) else math.nan)
-        if layer.gain > 0 and math.isfinite(usual):
-            ratios.append((layer.place, usual / layer.gain))
+def _widest(seen: Signals) -> tuple[str, float]:
+    """Return the hidden layer whose weights are largest relative to a healthy start, and how large they are."""
+    ratios = [(layer.place, layer.spread) for layer in seen.networks[0].layers[:-1] if not math.isnan(layer.spread)]
     return max(ratios, key=lambda each: each[1], default=("", 0.0))

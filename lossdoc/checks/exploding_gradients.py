@@ -64,9 +64,9 @@ def exploding_gradients(subject: Subject, *, grown: float = 1e3) -> Answer:
         activations, with weights of variance 1/fan-in.
 
     Decided by:
-        A random gradient is put in at the last hidden layer of fresh networks, or at the last position of a sequence; its
-        norm where it is largest before, relative to that without activations (and to 1, where that is more), must not be
-        over 1e3, nor any number on the way leave its range. It is an error where more than one network in ten
+        A random gradient is put in at what the last layer of fresh networks gets, or at the last position of a sequence;
+        its norm where it is largest before, relative to that without activations (and to 1, where that is more), must not be
+        over 1e3, nor any number on the way leave its range. It is an error where more than one network in twenty
         does so, shown at 95 %, and a warning where the gradient is clipped. A thousand times is what
         `vanishing-gradients` allows in the other direction; He and Xavier keep within ten at any depth.
 
@@ -83,7 +83,7 @@ def exploding_gradients(subject: Subject, *, grown: float = 1e3) -> Answer:
     sizes = [network.most_back / usual for network in seen.networks if network.finite]
     large = [size for size in sizes if size > grown]
     if all(math.isnan(size) for size in sizes) and not broken:
-        raise NotApplicable("there are no two hidden layers, and no sequence, with a gradient between them")
+        raise NotApplicable("no gradient passes from the last layer to one before it, nor along a sequence")
     worst = math.inf if broken else max(size for size in sizes if not math.isnan(size))
     hit, count = len(broken) + len(large), len(seen.networks)
     facts = {"measured": worst, "expected": 1.0, "tolerance": grown - 1, "struck": float(hit), "networks": float(count)}

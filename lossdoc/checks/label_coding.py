@@ -109,7 +109,7 @@ def label_coding(subject: Subject, *, slower: float = 10.0) -> Answer:
     found = _distributions(subject, asked)
     if found is None and _answers.is_own(subject):
         found = _number_everywhere(asked, counted) or _silent_class(asked)
-    if found is None and subject.recipe.step is None:
+    if found is None and _answers.knows_loss(subject):
         found = _one_hot_elsewhere(subject, asked, slower) if one_hot else _class_numbers(subject, asked, counted)
     return found or Passed("the targets have the form that the loss takes")
 
@@ -189,27 +189,32 @@ def _silent_class(asked: _answers.Probe) -> Evidence | None:
             return None
         spread[label] = max(losses) - min(losses)
     silent = min(spread, key=lambda label: spread[label])
+    told = f"a sample of class {silent}" if spread[1 - silent] else "every sample"
     if not spread[silent] <= 1e-6 * spread[1 - silent]:
         return None
     return Evidence(
-        f"{asked.word} costs a sample of class {silent} the same whatever the model answers: nothing is learned from "
-        "these samples",
+        f"{asked.word} costs {told} the same whatever the model answers: there is nothing to be learned from it",
         facts={"measured": spread[silent], "expected": spread[1 - silent], "tolerance": 1e-6 * spread[1 - silent]},
         confidence=0.97,
         causes=(
             "a loss for labels −1 and 1, such as a hinge, that gets 0 and 1",
             "the half of the loss for 'no' is missing",
         ),
-        remedies=("code the labels as the loss wants them: `2 * labels - 1` for −1 and 1",),
+        remedies=(
+            "code the labels as the loss wants them: `2 * labels - 1` for −1 and 1, or use `bce`, which takes 0 and 1",
+        ),
     )
 
 
 def _one_hot_elsewhere(subject: Subject, asked: _answers.Probe, slower: float) -> Evidence | None:
     """Judge one-hot rows in a squared or yes-or-no loss."""
+    from lossdoc import probe
+
     softmax = _heads.function_of(subject, asked.batch) == "Softmax"
     word, outputs = word_of(subject), asked.outputs
     squared = subject.loss.takes == "values"
-    if outputs.shape != asked.batch.targets.shape or not (squared or (word == "bce" and softmax and outputs.shape[-1] > 2)):
+    each = probe.answers_yes_or_no(subject) and softmax and outputs.shape[-1] > 2
+    if outputs.shape != asked.batch.targets.shape or not (squared or each):
         return None
     ratio = _speed(subject, asked, "probabilities" if softmax else "logits")
     slow = ratio * slower <= 1

@@ -97,7 +97,8 @@ def missing_activation(subject: Subject, *, rounding: float = 1e-3) -> Answer:
     wrong, off = _wrong(shares, rows, function, takes, rounding)
     if not wrong:
         return Passed(f"the outputs are {takes}, as {taker} takes them")
-    normalized = function in ("Sigmoid", "Hardsigmoid") and subject.loss.word == "cross_entropy"
+    inside = function in ("Sigmoid", "Hardsigmoid") and takes == "probabilities"
+    normalized = inside and _answers.normalizes(_answers.probed(subject))
     activation = "sigmoid" if rows is None or rows.shape[1] < 2 else "softmax"
     return Evidence(
         f"{taker} takes {takes}, the outputs are none: {wrong}",

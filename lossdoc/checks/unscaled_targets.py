@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lossdoc import specimens
+from lossdoc.checks import _answers
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.parts.optimizers import Adam
@@ -73,7 +74,7 @@ def unscaled_targets(subject: Subject, *, far: float = 10.0, breaking: float = 1
 
     from lossdoc import probe
 
-    if subject.task != "regression" or subject.recipe.step is not None:
+    if subject.task != "regression" or not _answers.knows_loss(subject):
         raise NotApplicable("the targets are not plain numbers, or the user's own step may scale them")
     batches = probe.take(subject)
     targets = torch.cat([batch.targets.double().flatten() for batch in batches])

@@ -55,7 +55,7 @@ def vanishing_activations(subject: Subject, *, lost: float = 1e-3, gone: float =
         of what the first layer gets, as the median over fresh networks. It fires below 1e-3 of what
         the same network without activations keeps with weights of variance 1/fan-in (or of 1, where that is less), if
         He's weights before ReLU and LeCun's before others keep ten times as much. It is an error below 1e-5, or where
-        a gradient keeps less than 1e-3 on its way back (1e-5 with Adam and its like): ReLU networks of 2, 4 and 8 hidden
+        a gradient keeps less than 3e-4 on its way back (1e-5 with Adam and its like): ReLU networks of 2, 4 and 8 hidden
         layers then stayed at the base rate; above, they began late. He's rule keeps it near 1 at any depth; torch's default
         costs a factor of 0.41 for each layer with ReLU.
 

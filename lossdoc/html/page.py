@@ -77,7 +77,10 @@ def _lines(report: Report) -> int:
 
 @dataclass(frozen=True)
 class Head:
-    """What stands above all else: what was examined, the verdict, and why, in a sentence; `source` is the file."""
+    """What stands above all else: what was examined, the verdict, and why, in a sentence.
+
+    `source` is the file; `confirmed` holds the changes that repaired it in experiments, each with where more is said of it.
+    """
 
     subject: str
     source: str
@@ -86,6 +89,7 @@ class Head:
     mark: str
     lead: str
     sure: str
+    confirmed: tuple[tuple[str, str, str], ...] = ()
 
 
 def _head(document: Document, sections: Sequence[Section]) -> Head | None:
@@ -97,7 +101,16 @@ def _head(document: Document, sections: Sequence[Section]) -> Head | None:
         return None
     name = one.name if document.command == "diagnose" else Path(one.report.source or one.name).name
     source = one.report.source or ""
-    return Head(name, "" if source == name else source, one.report.primary, one.state, one.mark, one.lead, one.sure)
+    return Head(
+        name,
+        "" if source == name else source,
+        one.report.primary,
+        one.state,
+        one.mark,
+        one.lead,
+        one.sure,
+        _confirmed(sections),
+    )
 
 
 def _of_stages(stages: Sequence[Section]) -> Head:
@@ -108,7 +121,16 @@ def _of_stages(stages: Sequence[Section]) -> Head:
     lead = f"all {done} stages passed" if worst.state == "healthy" else f"{worst.report.title}: {worst.lead}"
     name = Path(source).name or "model"
     shown = "" if source == name else source
-    return Head(name, shown, worst.report.primary, worst.state, worst.mark, lead, worst.sure)
+    return Head(name, shown, worst.report.primary, worst.state, worst.mark, lead, worst.sure, _confirmed(stages))
+
+
+def _confirmed(sections: Sequence[Section]) -> tuple[tuple[str, str, str], ...]:
+    """Return each change that experiments confirmed, what it gained, and the section that tells of it."""
+    proofs = [(found.proof, one.anchor) for one in sections for found in one.found if found.proof is not None]
+    told = [
+        (proof.change, f"{proof.result}, {proof.gain}", anchor) for proof, anchor in proofs if proof.status == "confirmed"
+    ]
+    return tuple(dict.fromkeys(told))
 
 
 def _only(sections: Sequence[Section]) -> Section | None:

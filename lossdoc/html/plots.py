@@ -175,15 +175,16 @@ class Gauge:
 def gauge(facts: Mapping[str, object]) -> Gauge | None:
     """Return the figure of a finding on a model: what was measured, and the range that was expected.
 
-    None where one of the two is not known or where they are equal; logarithmic where they lie two decades apart.
+    None where one of the two is not known, or where what was measured lies inside that range: then its being there is what
+    is wrong. Logarithmic where the two lie two decades apart.
     """
     given = [facts.get(name) for name in ("measured", "expected", "tolerance")]
     measured, expected, tolerance = (
         float(one) if isinstance(one, int | float) and math.isfinite(one) else None for one in given
     )
-    if measured is None or expected is None or measured == expected:
-        return None
     around = abs(tolerance or 0.0)
+    if measured is None or expected is None or abs(measured - expected) <= around:
+        return None
     ends = np.array([measured, expected, expected - around, expected + around])
     scale = Scale.of(ends[:2], log=True)
     scale = scale if scale.log else Scale.of(ends, log=False)

@@ -25,6 +25,8 @@ STAGES = {
     "overfit": "Learn a few batches by heart",
     "sweep": "Try learning rates, few epochs each",
     "training": "Train, and read the loss curve",
+    "learning": "Train again, from several seeds",
+    "causes": "Change one thing, train, compare",
     "diagnose": "Read the loss curve",
 }
 VERDICTS = {"error": "✗", "warning": "!", "note": "·", "healthy": "✓", "inconclusive": "?", "skipped": "–"}
@@ -191,11 +193,15 @@ def _change(proof: Proof) -> Change:
     axis = curves[0].context.axis or "step" if curves else "step"
     plot = of_lines(lines, Asked(axis=axis, told=f"training loss before and after: {proof.change}"))
     tried = math.isfinite(proof.gain)
-    result = f"{proof.measure}: {number(proof.before)} → {number(proof.after)}" if math.isfinite(proof.after) else ""
-    gain = f"{'+' if proof.gain >= 0 else ''}{number(proof.gain)}" if tried else ""
-    gain += f" ± {number(proof.error)}" if tried and math.isfinite(proof.error) else ""
+    result = f"{proof.measure}: {_short(proof.before)} → {_short(proof.after)}" if math.isfinite(proof.after) else ""
+    gain = f"{'+' if proof.gain >= 0 else ''}{_short(proof.gain)}" if tried else ""
+    gain += f" ± {_short(proof.error, 2)}" if tried and math.isfinite(proof.error) else ""
     gain += f" over {proof.seeds} {'seed' if proof.seeds == 1 else 'seeds'}" if tried and proof.seeds else ""
     return Change(proof.status, proof.change, proof.why, result, gain, plot, diff_lines(proof.fix))
+
+
+def _short(value: float, digits: int = 3) -> str:
+    return number(float(f"{value:.{digits}g}"))
 
 
 def diff_lines(text: str) -> tuple[tuple[str, str], ...]:

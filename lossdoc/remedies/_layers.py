@@ -16,7 +16,9 @@ from lossdoc.subject import Subject
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTED = (Linear, Conv, Maxout, *SEQUENCES.values())
+    from lossdoc.parts.layer import Layer
+
+WEIGHTED: tuple[type[Layer], ...] = (Linear, Conv, Maxout, *SEQUENCES.values())
 
 
 def name_of(patient: Patient, place: int) -> str:

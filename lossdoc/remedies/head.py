@@ -35,7 +35,7 @@ def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
         yield Change(_told(now, wanted), values, (_cause(patient, now),))
     loss = patient.spec.loss if patient.spec is not None else None
     if isinstance(loss, CrossEntropy | Bce) and loss.inputs == "probabilities":
-        on_logits = {"loss.inputs": "logits"}
+        on_logits: dict[str, Any] = {"loss.inputs": "logits"}
         if now:
             on_logits = {"model.layers": layers[: ends[1]], "loss.inputs": "logits"}
         yield Change("use the loss on logits", on_logits, (_cause(patient, now), "output-range"))

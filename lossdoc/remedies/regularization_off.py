@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from lossdoc.findings import Finding
 from lossdoc.parts.layers import Dropout
@@ -27,7 +28,7 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     if terms:
         weaker = {path: float(f"{value / 100:.3g}") for path, value in terms.items()}
         yield Change("weaken the regularization a hundredfold", weaker, CAUSE)
-    off = dict.fromkeys(terms, 0.0) | ({"regularization.call": None} if given.call is not None else {})
+    off: dict[str, Any] = dict.fromkeys(terms, 0.0) | ({"regularization.call": None} if given.call is not None else {})
     dropped = [place for place, layer in enumerate(patient.layers) if isinstance(layer, Dropout) and layer.rate > 0]
     if dropped:
         kept = [item for place, item in enumerate(patient.written) if place not in dropped]

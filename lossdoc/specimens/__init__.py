@@ -34,6 +34,7 @@ from lossdoc.specimens.data import (
 )
 from lossdoc.specimens.faulty import (
     leaking,
+    reading_across,
     unseeded,
     with_damage,
     with_dropout,
@@ -217,6 +218,7 @@ __all__ = [
     "preceded_by",
     "raw_likelihood",
     "raw_likelihood_step",
+    "reading_across",
     "recurrent",
     "refilled",
     "regression",

@@ -55,12 +55,12 @@ def with_wrong_backward(build: Maker) -> Maker:
 
         class Square(torch.autograd.Function):
             @staticmethod
-            def forward(ctx: Any, given: Any) -> Any:  # type: ignore[override]
+            def forward(ctx: Any, given: Any) -> Any:
                 ctx.save_for_backward(given)
                 return given * given
 
             @staticmethod
-            def backward(ctx: Any, slope: Any) -> Any:  # type: ignore[override]
+            def backward(ctx: Any, slope: Any) -> Any:
                 (given,) = ctx.saved_tensors
                 return slope * given
 
@@ -132,3 +132,23 @@ def unseeded(seed: int) -> nn.Module:
         for each in model.parameters():
             each.add_(torch.as_tensor(np.random.default_rng().normal(0, 0.01, each.shape), dtype=each.dtype))
     return model
+
+
+def reading_across(seed: int) -> nn.Module:
+    """Make a recurrent network that takes the samples of a batch for moments of time."""
+    import torch
+    from torch import nn
+
+    from lossdoc.specimens.data import CLASSES
+
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.head = nn.GRU(4, 12), nn.Linear(12, CLASSES)
+
+        def forward(self, inputs: Tensor) -> Any:
+            return self.head(self.read(inputs.unflatten(1, (2, 4)))[0][:, -1])
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Reader()
