@@ -159,7 +159,7 @@ def test_regularization_counts_as_keras_does() -> None:
     model.add_module("linear_0", torch.nn.Linear(2, 3))
     model.add_module("linear_00", torch.nn.Linear(3, 3))
     assert keras_like.penalty(model, **one["args"]).item() == pytest.approx(
-        0.01 * float(model[0].weight.detach().square().sum())
+        0.01 * float(dict(model.named_parameters())["linear_0.weight"].detach().square().sum())
     )
 
 
@@ -227,8 +227,8 @@ def test_losses_are_those_of_keras() -> None:
 
 def test_recurrent_layers_agree_with_torch() -> None:
     torch.manual_seed(0)
-    own = keras_like.Recurrent(kind="lstm", sizes=[3, 4], every=True)
-    theirs = torch.nn.LSTM(3, 4, batch_first=True)
+    own: Any = keras_like.Recurrent(kind="lstm", sizes=[3, 4], every=True)
+    theirs: Any = torch.nn.LSTM(3, 4, batch_first=True)
     with torch.no_grad():
         theirs.weight_ih_l0.copy_(own.given[0].weight)
         theirs.weight_hh_l0.copy_(own.kept[0].weight)

@@ -202,7 +202,8 @@ def _redrawn(layer: Any, before: int, now: int, wide: int, luck: Any) -> nn.Modu
     for name, scale in (("weight", shrunk), ("bias", 1.0)):
         if getattr(layer, name) is not None:
             _draw(getattr(new, name), getattr(layer, name), scale, luck)
-    return new
+    redrawn: nn.Module = new
+    return redrawn
 
 
 def _draw(into: Any, old: Any, scale: float, luck: Any) -> None:

@@ -29,7 +29,7 @@ def imbalanced_labels(subject: Subject, *, times: float = 2.0, half: float = 0.5
         - the sample was drawn carelessly
 
     Confirm with:
-        - compare the accuracy with the share of the most frequent class
+        - compare the accuracy with the share of the most frequent class, and the loss with the base-rate loss
 
     Try:
         - judge by a measure that is not fooled, such as the accuracy within each class
@@ -40,7 +40,8 @@ def imbalanced_labels(subject: Subject, *, times: float = 2.0, half: float = 0.5
 
     Decided by:
         The most frequent class makes up half of the first samples or more, and at least twice its even share of 1/n. It is a
-        warning where always answering the same is right in 80 % of the cases.
+        warning where always answering the same is right in 80 % of the cases. The base-rate loss is the entropy of the
+        classes' frequencies, −Σ p log p: a model whose cross-entropy is not below it has learned nothing but them.
 
     Sources:
         - He and Garcia (2009), Learning from Imbalanced Data
@@ -62,8 +63,17 @@ def imbalanced_labels(subject: Subject, *, times: float = 2.0, half: float = 0.5
     if len(labels) < 2:
         raise NotApplicable("only one class is seen among the first samples")
     common = float(labels[counts.argmax()])
+    shares = counts.double() / len(targets)
+    base = -float((shares * shares.log()).sum())
     return Evidence(
-        f"class {common:g} makes up {share:.0%} of the samples: always answering {common:g} is right that often",
-        facts={"measured": share, "expected": even, "tolerance": (times - 1) * even, "classes": float(len(labels))},
+        f"class {common:g} makes up {share:.0%} of the samples: always answering {common:g} is right that often, and "
+        f"knowing no more than the classes' frequencies gives a cross-entropy of {base:.3f}",
+        facts={
+            "measured": share,
+            "expected": even,
+            "tolerance": (times - 1) * even,
+            "classes": float(len(labels)),
+            "base_rate_loss": base,
+        },
         severity=Severity.WARNING if share >= mostly else None,
     )

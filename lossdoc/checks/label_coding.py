@@ -122,9 +122,11 @@ def _one_hot(targets: Tensor) -> bool:
 
 def _numbered(targets: Tensor) -> int:
     """Return n where the targets are all the whole numbers from 0 to n − 1, one a sample; else 0."""
+    import torch
+
     if targets.numel() != len(targets):
         return 0
-    seen = targets.unique()
+    seen = torch.unique(targets)
     whole = len(seen) in range(2, FEW + 1) and bool((seen == seen.round()).all())
     return len(seen) if whole and float(seen[0]) == 0 and float(seen[-1]) == len(seen) - 1 else 0
 

@@ -89,7 +89,7 @@ def metric_mismatch(subject: Subject, *, least: float = 0.5) -> Answer:
     rows = probe.class_rows(subject, outputs, targets)
     if rows is not None and rows.shape[1] > 1 and outputs.shape[:-1] == targets.shape:
         return _of_classes(asked, rows.shape[1], least)
-    if outputs.numel() == len(outputs) and targets.numel() == len(targets) and set(targets.unique().tolist()) == {0, 1}:
+    if outputs.numel() == len(outputs) and targets.numel() == len(targets) and set(targets.flatten().tolist()) == {0, 1}:
         return _of_classes(asked, 2, least)
     return _of_numbers(asked, least)
 
@@ -158,8 +158,9 @@ def _of_numbers(asked: _answers.Probe, least: float) -> Answer:
     outputs, targets = asked.outputs, asked.batch.targets
     if outputs.numel() != len(outputs) or targets.numel() != len(outputs) or not targets.is_floating_point():
         raise NotApplicable("there is not one number to be foretold for each sample")
-    levels = torch.quantile(targets.double().flatten(), torch.linspace(0.02, 0.98, LEVELS, dtype=torch.float64)).unique()
-    if len(levels) < 5 or len(targets.unique()) < LEVELS:
+    places = torch.linspace(0.02, 0.98, LEVELS, dtype=torch.float64)
+    levels = torch.unique(torch.quantile(targets.double().flatten(), places))
+    if len(levels) < 5 or len(set(targets.flatten().tolist())) < LEVELS:
         raise NotApplicable("the targets have too few different values")
     _must_judge_singly(asked)
     low, high = (float(bound) for bound in (levels[0], levels[-1]))

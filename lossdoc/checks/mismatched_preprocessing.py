@@ -109,7 +109,7 @@ def mismatched_preprocessing(
     """
     from lossdoc import probe
 
-    others: tuple[Split, ...] = tuple(split for split in ("validation", "test") if split in subject.sizes)  # type: ignore[misc]
+    others: tuple[Split, ...] = tuple(split for split in ("validation", "test") if split in subject.sizes)
     if not others:
         raise NotApplicable("there is no split beside the training split")
     batches = probe.take(subject, "train", samples=MOST)
@@ -170,7 +170,7 @@ def kolmogorov_smirnov(one: Floats, other: Floats) -> float:
     size = (root + 0.12 + 0.11 / root) * apart
     if size < 0.3:
         return 1.0  # the series needs many terms there, and is 1 to five digits
-    return min(1.0, 2 * sum((-1) ** (k - 1) * math.exp(-2 * (k * size) ** 2) for k in range(1, 12)))
+    return min(1.0, 2 * sum((1.0 if k % 2 else -1.0) * math.exp(-2 * (k * size) ** 2) for k in range(1, 12)))
 
 
 def _scaled(split: str, found: Compared, gross: tuple[float, float], notable: tuple[float, float]) -> Evidence | None:

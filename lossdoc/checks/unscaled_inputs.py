@@ -183,7 +183,7 @@ def _as_numbers(subject: Subject, batches: list[Batch]) -> Floats | None:
         return np.asarray(targets.double().numpy())
     if targets.shape[1] != 1:
         return None
-    seen = targets.unique()
+    seen = torch.unique(targets)
     return np.asarray((targets == seen[None]).double().numpy())
 
 

@@ -64,7 +64,8 @@ def with_wrong_backward(build: Maker) -> Maker:
                 (given,) = ctx.saved_tensors
                 return slope * given
 
-        return Square.apply(values)
+        squared: Any = Square
+        return squared.apply(values)
 
     return with_function(build, square)
 
@@ -147,7 +148,7 @@ def reading_across(seed: int) -> nn.Module:
             self.read, self.head = nn.GRU(4, 12), nn.Linear(12, CLASSES)
 
         def forward(self, inputs: Tensor) -> Any:
-            return self.head(self.read(inputs.unflatten(1, (2, 4)))[0][:, -1])
+            return self.head(self.read(inputs.reshape(-1, 2, 4))[0][:, -1])
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

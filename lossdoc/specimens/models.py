@@ -73,7 +73,7 @@ def recurrent(factor: float, outputs: int = CLASSES, hidden: int = 16) -> Callab
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = Reader()
-            nn.init.orthogonal_(model.body.weight_hh_l0, factor)
+            nn.init.orthogonal_(dict(model.named_parameters())["body.weight_hh_l0"], factor)
         return model
 
     return build
