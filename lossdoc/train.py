@@ -46,6 +46,27 @@ class Objective(nn.Module):
         return total, data_loss, outputs
 
 
+class Backward(nn.Module):
+    """An objective with its gradients, as one module to be called functionally.
+
+    A model that checkpoints its activations is run again in the backward pass, and must see the same parameters there.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+
+    def forward(
+        self, batch: Batch, wanted: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor | None], tuple[Tensor, Tensor, Any]]:
+        """Return the gradients of the loss with penalties, None where it is without influence; and what `Objective` does."""
+        told: tuple[Tensor, Tensor, Any] = self.objective(batch)
+        if not (told[0].requires_grad and wanted):
+            return [None] * len(wanted), told
+        with user_code("the backward pass"):
+            return torch.autograd.grad(told[0], list(wanted), allow_unused=True), told
+
+
 @dataclass(frozen=True)
 class State:
     """A model in training: parameters, buffers (with the frozen parameters) and the optimizer's slots, all by name."""
@@ -81,11 +102,8 @@ def gradients(
     """Return the gradients by name (none for a parameter without influence), the state with new buffers, the losses."""
     params = {name: tensor.detach().requires_grad_() for name, tensor in state.params.items()}
     buffers = {name: tensor.clone() for name, tensor in state.buffers.items()}
-    total, data_loss, outputs = functional_call(objective, {**params, **buffers}, (batch,))
-    found: Sequence[Tensor | None] = [None] * len(params)
-    if total.requires_grad and params:
-        with user_code("the backward pass"):
-            found = torch.autograd.grad(total, list(params.values()), allow_unused=True)
+    values = {f"objective.{name}": tensor for name, tensor in (params | buffers).items()}
+    found, (total, data_loss, outputs) = functional_call(Backward(objective), values, (batch, list(params.values())))
     grads = {name: grad for name, grad in zip(params, found, strict=True) if grad is not None}
     return grads, replace(state, buffers=buffers), (total.detach(), data_loss.detach(), outputs)
 

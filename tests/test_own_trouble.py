@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
-from lossdoc import checkup
+from lossdoc import checkup, specimens
 from lossdoc.build import subject, trial
 from lossdoc.errors import UserCodeError, UserError
 from lossdoc.loop import epochs_of, run
@@ -504,3 +505,34 @@ def test_the_table_of_layers_fits_80_columns_and_counts_every_parameter(tmp_path
     assert lines[1].split()[1:3] == ["16x8x16", "384"]
     total = sum(each.numel() for each in subject(spec).build(0).parameters())
     assert f"{total:,} parameters" in lines[-1]
+
+
+class Checkpointed(nn.Module):
+    """A network whose activations are computed a second time in the backward pass."""
+
+    def __init__(self, *, twice: bool) -> None:
+        super().__init__()
+        self.body, self.head, self.twice = nn.Linear(specimens.FEATURES, 16), nn.Linear(16, specimens.CLASSES), twice
+
+    def hidden(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.body(inputs).tanh()
+        return hidden
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = checkpoint(self.hidden, inputs, use_reentrant=False) if self.twice else self.hidden(inputs)
+        scores: torch.Tensor = self.head(hidden)
+        return scores
+
+
+def losses(*, twice: bool) -> list[float]:
+    def build(seed: int) -> nn.Module:
+        with seeded(seed):
+            return Checkpointed(twice=twice)
+
+    thing = specimens.healthy(build=build)
+    ticks = run(thing, begin(thing, 0), epochs_of(thing, 0), seed=0, steps=20)
+    return [tick.train.loss for tick in ticks]
+
+
+def test_checkpointed_activations_change_nothing() -> None:
+    assert losses(twice=True) == losses(twice=False)
