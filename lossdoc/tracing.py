@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ class Trace:
 
 
 class Mode(TorchFunctionMode):
-    """Notes every call down while it is entered; `change` may put another tensor in the place of what a call gives."""
+    """Notes every call down while it is entered; `change` may put another tensor in the place of what an activation gives."""
 
     def __init__(self, trace: Trace, change: Change | None = None) -> None:
         super().__init__()
@@ -119,13 +120,24 @@ class Mode(TorchFunctionMode):
         if given.get("inplace"):
             given["inplace"] = False
         inputs = tuple(tensors((args, given)))
-        other = self.change(len(self.trace.calls), inputs[0]) if self.change is not None and inputs else None
+        name = getattr(func, "__name__", "")
+        other = self.change(len(self.trace.calls), inputs[0]) if self.change and name in ACTIVATIONS else None
         result = func(*args, **given) if other is None else other
         outputs = tuple(each for each in tensors(result) if each.is_floating_point() and not isinstance(each, nn.Parameter))
         if outputs and inputs and func is not torch.Tensor.requires_grad_:
             numbers = tuple(each for each in (*args, *given.values()) if type(each) is float)
-            self.trace.note(Call(getattr(func, "__name__", ""), self.trace.places[-1], inputs, outputs, numbers))
+            self.trace.note(Call(name, self.trace.places[-1], inputs, outputs, numbers))
         return result
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Run compiled models in the block as they are written: what listens to torch's functions would be compiled, too."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 @contextmanager
@@ -151,7 +163,7 @@ def placed(model: nn.Module, trace: Trace) -> Iterator[None]:
 def followed(model: nn.Module, batch: Batch, change: Change | None = None) -> Trace:
     """Return the calls of a model in training mode, with gradients; the model is one that nobody keeps."""
     trace = Trace()
-    with seeded(0), torch.enable_grad(), placed(model.train(), trace), Mode(trace, change):
+    with seeded(0), eagerly(), torch.enable_grad(), placed(model.train(), trace), Mode(trace, change):
         trace.answer = call_model(model, Batch(_with_slopes(batch.inputs), batch.targets))
     return trace
 
@@ -159,7 +171,7 @@ def followed(model: nn.Module, batch: Batch, change: Change | None = None) -> Tr
 def followed_to_loss(model: nn.Module, loss: Loss, penalties: Sequence[Penalty], batch: Batch) -> Trace:
     """Return the calls of a model and of its loss with penalties; the answer is that loss, a scalar."""
     trace = Trace()
-    with seeded(0), torch.enable_grad(), placed(model.train(), trace), Mode(trace):
+    with seeded(0), eagerly(), torch.enable_grad(), placed(model.train(), trace), Mode(trace):
         outputs = call_model(model, batch)
         total: Any = call_loss(loss, outputs, batch.targets)
         for penalty in penalties:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TENSORS, SAMPLES = 12, 8
 LARGEST, SECONDS = 5_000_000, 1.5  # numbers in the model, and time for all differences: more would be felt
 LENGTH = 1e-5  # of a step: rounding adds 2e-16/1e-5 = 2e-11 of the loss, the third derivative 1e-10 of itself
-AGREE = 1e-3  # relative, of differences of two lengths: what does not agree lies on a bend
+AGREE = 1e-3  # of the slope, and a hundredth of what they prove: differences of two lengths that do not agree lie on a bend
 NOISE = 1e-7  # of the loss: a slope below that is not told from rounding
 OFF = 1e-2  # of a parameter's size: moves it off places where a ReLU bends, such as a bias of 0 behind an empty image
 
@@ -37,10 +37,9 @@ class Slope:
 
     def wrong(self, apart: float, loss: float) -> bool:
         """Tell whether they are apart, and the differences themselves agree."""
-        size = max(abs(self.autograd), abs(self.long))
-        if abs(self.long - self.short) > AGREE * size + NOISE * loss:
-            return False
-        return abs(self.autograd - self.long) > apart * size + 10 * NOISE * loss
+        size, far = max(abs(self.autograd), abs(self.long)), abs(self.autograd - self.long)
+        agree = abs(self.long - self.short) < min(AGREE * size + NOISE * loss, far / 100)
+        return agree and far > apart * size + 10 * NOISE * loss
 
 
 @dataclass(frozen=True)

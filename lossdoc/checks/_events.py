@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.overrides import TorchFunctionMode
 
 Kind = Literal["backward", "optimizer", "scheduler", "clip", "scale"]
 MENDED = ("detach", "data", "no_grad")
@@ -143,13 +142,16 @@ def _value(roots: Any) -> float | None:
     return float(root.detach()) if isinstance(root, Tensor) and root.numel() == 1 else None
 
 
-def watching(record: Record, *, mended: bool = False) -> TorchFunctionMode:
-    """Return the context that hears every function of torch's; where `mended`, nothing in it cuts the graph.
+@contextmanager
+def watching(record: Record, *, mended: bool = False) -> Iterator[None]:
+    """Hear every function of torch's that is called in the block; where `mended`, nothing in it cuts the graph.
 
     Mended are `detach`, `data` and `no_grad`: what is tried so is whether the graph is whole without them.
     """
     import torch
     from torch.overrides import TorchFunctionMode
+
+    from lossdoc.tracing import eagerly
 
     class Hearing(TorchFunctionMode):
         def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -173,7 +175,8 @@ def watching(record: Record, *, mended: bool = False) -> TorchFunctionMode:
             elif name in CUTS and not isinstance(made, (torch.Size, torch.dtype)):
                 _add(record, name)
 
-    return Hearing()
+    with eagerly(), Hearing():
+        yield
 
 
 WITH_WEIGHTS = ("linear", "conv1d", "conv2d", "conv3d", "embedding", "matmul", "__matmul__", "lstm", "gru", "bilinear")

@@ -22,7 +22,7 @@ from lossdoc.subject import Subject
     ),
     quiet_on=(specimens.healthy, specimens.regression, specimens.binary),
 )
-def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0, saturated: float = 0.5) -> Answer:
+def large_logits(subject: Subject, *, largest: float = 2.0, errors: float = 2.0, saturated: float = 0.5) -> Answer:
     """The untrained network is sure of answers that it cannot know: its outputs are too large.
 
     Looks like:
@@ -42,14 +42,16 @@ def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0,
         - standardize the inputs
 
     False alarms:
-        He's initialization in the last layer starts at logits of standard deviation 1.4; the first steps mend it.
+        None that matters: He's initialization in the last layer starts at logits of standard deviation 1.4, and passes.
 
     Decided by:
         With z the logits and π the labels' frequencies, mean(logsumexp z − Σπz) − log n is what the size of the logits alone
-        adds to the first loss; logits of standard deviation s cost about s²/2. It fires where s is over 1 by more than two
-        standard errors over seeds: Xavier's variance of 1/fan-in gives inputs of variance 1 outputs of variance 1. For plain
-        values, where the outputs' mean square is over that of the targets. It is an error where more than half of the
-        samples have an answer that is sure to 99 %: there softmax and sigmoid are flat, and their gradient all but gone.
+        adds to the first loss; logits of standard deviation s cost about s²/2. It fires where s is over 2 by more than two
+        standard errors over seeds: inputs of variance 1 get outputs of variance 1 with a variance of 1/fan-in in the last
+        layer, of 2 with He's or with Xavier's and few outputs, and of 4 where maximum pooling or inputs of one sign double
+        the mean square on the way. For plain values, where the outputs are twice as large as the targets, by their root mean
+        squares. It is an error where more than half of the samples have an answer that is sure to 99 %: there softmax and
+        sigmoid are flat, and their gradient all but gone.
 
     Sources:
         - Karpathy (2019), A Recipe for Training Neural Networks: init well
@@ -59,7 +61,7 @@ def large_logits(subject: Subject, *, largest: float = 1.0, errors: float = 2.0,
     plain = _first_loss.word_of(subject) in _first_loss.VALUE_LOSSES
     error = _first_loss.standard_error(first.spreads)
     spread = float(first.spreads.mean())
-    limit = math.sqrt(_second_moment(subject)) if plain else largest
+    limit = largest * math.sqrt(_second_moment(subject)) if plain else largest
     sure = float(first.saturated.mean())
     size = f"{'the outputs have root mean square' if plain else 'logits have sd'} {spread:.2g}"
     facts = {
