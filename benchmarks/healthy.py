@@ -2,8 +2,8 @@
 
 Forty architectures × optimizers × data sets, each as sound as a textbook would have it: inputs scaled, an initialization for
 the activation, a rate that works. Each (model, seed) is one run; every error of any check is a false alarm. At most 2 % of
-the runs may have one. `--thorough` makes trainings too (`sanity --thorough`), else the checks are those of `sanity`.
-`models()` gives them as texts of model.yaml files.
+the runs may have one. Warnings are shown behind a "?" and counted apart. `--thorough` makes trainings too (`sanity
+--thorough`), else the checks are those of `sanity`. `models()` gives them as texts of model.yaml files.
 """
 
 from __future__ import annotations
@@ -192,8 +192,8 @@ def models() -> Iterator[tuple[str, str]]:
         yield name, yaml.safe_dump(described, sort_keys=False, width=120)
 
 
-def errors(text: str, seed: int, *, thorough: bool) -> list[str]:
-    """Return the names of the errors that the checks find in a model with a seed."""
+def found_in(text: str, seed: int, *, thorough: bool) -> tuple[list[str], list[str]]:
+    """Return the names of the errors and of the warnings that the checks find in a model with a seed."""
     from lossdoc import build, checkup, spec
     from lossdoc.checkup import Case
     from lossdoc.findings import Severity
@@ -201,7 +201,11 @@ def errors(text: str, seed: int, *, thorough: bool) -> list[str]:
     described = spec.loads(text, seed=seed)
     case = Case(described, build.subject(described))
     reports = list(checkup.thorough(case)) if thorough else [checkup.sanity(case)]
-    return [one.name for report in reports for one in report.findings if one.severity is Severity.ERROR]
+    findings = [one for report in reports for one in report.findings]
+    errors, warnings = (
+        [one.name for one in findings if one.severity is kind] for kind in (Severity.ERROR, Severity.WARNING)
+    )
+    return errors, warnings
 
 
 def main() -> None:
@@ -214,18 +218,24 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    runs = sick = 0
+    runs = sick = warned = 0
     blamed: Counter[str] = Counter()
     for name, text in models():
         if asked.only not in name:
             continue
-        began = time.monotonic()
-        found = [errors(text, seed, thorough=asked.thorough) for seed in range(asked.seeds)]
-        runs, sick = runs + len(found), sick + sum(map(bool, found))
-        blamed.update(each for one in found for each in set(one))
-        told = "; ".join(f"seed {seed}: {', '.join(one)}" for seed, one in enumerate(found) if one) or "quiet"
-        print(f"{name:30} {(time.monotonic() - began) / asked.seeds:5.1f} s  {told}", flush=True)
-    print(f"{sick} of {runs} runs have an error ({100 * sick / max(runs, 1):.1f} %): {dict(blamed.most_common()) or 'none'}")
+        began = time.process_time()
+        found = [found_in(text, seed, thorough=asked.thorough) for seed in range(asked.seeds)]
+        runs, sick = runs + len(found), sick + sum(bool(errors) for errors, _ in found)
+        warned += sum(bool(warnings) for _, warnings in found)
+        each = [[*errors, *(f"{one}?" for one in warnings)] for errors, warnings in found]
+        blamed.update(one for names in each for one in set(names))
+        told = "; ".join(f"seed {seed}: {', '.join(names)}" for seed, names in enumerate(each) if names) or "quiet"
+        print(f"{name:30} {(time.process_time() - began) / asked.seeds:5.1f} CPU s  {told}", flush=True)
+    share = 100 / max(runs, 1)
+    print(
+        f"{sick} of {runs} runs have an error ({sick * share:.1f} %), {warned} a warning ({warned * share:.1f} %): ", end=""
+    )
+    print(dict(blamed.most_common()) or "none")
 
 
 if __name__ == "__main__":

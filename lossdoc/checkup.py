@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lossdoc import applying, build, following, learning, loop, overfitting, planning, proving, spec, sweeping, train
+from lossdoc.budgeting import TUNES, Bench, Fits, ending, share_of
 from lossdoc.diagnosis import examine_curve
-from lossdoc.errors import NotApplicable, UserCodeError, UserError
-from lossdoc.experiments import Experiments, planned
+from lossdoc.errors import NotApplicable, UserError
+from lossdoc.experiments import Experiments
 from lossdoc.findings import Finding, Report, Severity
 from lossdoc.following import OutOfTimeError, Shown, in_time
 from lossdoc.planning import Asked
@@ -25,29 +26,6 @@ from lossdoc.subject import Subject, Trials
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
 EXPERIMENTING = 60.0  # seconds for the experiments where no budget is given
-BEFORE = 0.5  # of a budget for the stages before the experiments, which answer more
-SEEDS = 5  # of an experiment: a paired t test of 3 needs 2.5 times as large a gain for the same p
-OWN_SEEDS = 3  # where the user's own step is trained, a seed at a time
-
-
-@dataclass
-class Bench:
-    """Where the experiments of a case are made; each is made once, for all the stages that want to know."""
-
-    made: Experiments | None = None
-
-    def experiments(self, subject: Subject, until: float) -> Experiments:
-        """Return the experiments, so short that all that may be asked of them fits into the time that is left."""
-        if self.made is None:
-            many = SEEDS if subject.recipe.step is None else OWN_SEEDS
-            seeds = tuple(range(subject.seed, subject.seed + many))
-            try:
-                steps = planned(subject, seeds, max(until - time.monotonic(), 1.0))
-            except (NotApplicable, UserError, UserCodeError):
-                steps = 1  # the first experiment says why
-            self.made = Experiments(subject, seeds, steps)
-        self.made.until = until
-        return self.made
 
 
 @dataclass(frozen=True)
@@ -102,7 +80,9 @@ class Case:
 def sanity(case: Case) -> Report:
     """Examine the model before any training: step 3 of the checklist, and whatever else one look can show."""
     case.progress.stage("sanity: first loss, data, initialization, first step")
-    return examine("sanity", case.subject, case.rules("Subject"), source=case.subject.source)
+    rules = [ending(one, case.until) for one in case.rules("Subject")]
+    with train.undisturbed():
+        return examine("sanity", case.subject, rules, source=case.subject.source)
 
 
 def memorize(case: Case) -> Report:
@@ -128,10 +108,12 @@ def fit(case: Case) -> Report:
     subject, epochs = case.subject, case.subject.recipe.epochs
     case.progress.stage(f"training: {epochs} epochs with the file's own settings")
     log, show = loop.Log(subject), Shown(case.progress, case.until)
+    fits = Fits(case.until, loop.planned_steps(subject, subject.recipe.max_steps, epochs))
     work, feed = train.begin(subject, subject.seed), loop.epochs_of(subject, subject.seed)
     for tick in loop.run(subject, work, feed, seed=subject.seed, steps=subject.recipe.max_steps, epochs=epochs):
         log.add(tick)
         show(tick)
+        fits(tick.step)
     show.end()
     named = [name for name in case.select if name in patterns.names()]
     unwanted = [name for name in case.ignore if name in patterns.names()]
@@ -183,6 +165,9 @@ def learn(case: Case) -> Report:
     experiments, source = case.bench.experiments(case.subject, until), case.subject.source
     try:
         report = learning.report(experiments, case.rules("Experiments"), source=source)
+        if learning.undecided(experiments, report) and case.bench.lengthen(now, case.until):
+            longer = case.bench.experiments(case.subject, case.until)
+            report = learning.report(longer, case.rules("Experiments"), source=source)
     except NotApplicable as why:
         return Report("learning", source, inconclusive=str(why))
     return replace(report, findings=tuple(one for one in report.findings if case.wants(one.name)))
@@ -210,7 +195,6 @@ STAGES = {
     "training": Stage(fit, frozenset({"Curve"})),
     "learning": Stage(learn, frozenset({"Experiments"})),
 }
-EARLY = tuple(name for name in STAGES if name != "learning")  # those that need no experiments
 
 
 def only(case: Case, name: str, *asked: Any) -> Iterator[Report]:
@@ -235,8 +219,8 @@ def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force
     """Do the whole checklist in order, then look for the causes of what was found, by experiments.
 
     A stage with an error makes the later ones meaningless, and they are skipped; the causes are always looked for. `budget`
-    is the seconds that all of it may take: half of them for the stages before. `fix` writes the repaired file beside the old
-    one, over what is there only with `force`.
+    is the seconds that all of it may take: at most `budgeting.SHARES` of them for the stages before the experiments. `fix`
+    writes the repaired file beside the old one, over what is there only with `force`.
 
     Raises:
         UserError: when the repaired file cannot be written.
@@ -246,12 +230,13 @@ def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force
         applying.writable(target, case.spec, force=force, option="--fix")
     began = time.monotonic()
     end = math.inf if budget is None else began + budget
-    timed = replace(case, until=began + BEFORE * (end - began))
     found: list[Finding] = []
     stopped: str | None = None
     for name, stage in STAGES.items():
         why = stopped or (None if _judged(case, name) else "nothing that was selected judges it")
-        then = timed if name in EARLY else replace(case, until=end)
+        why = why or (TUNES if name == "sweep" and budget is not None else None)
+        now = time.monotonic()
+        then = replace(case, until=share_of(name, now, began, end))
         report = _skipped(case, name, why) if why is not None else _in_budget(then, name, stage)
         yield report
         found += report.findings

@@ -37,7 +37,8 @@ class Hypothesis:
 def hypotheses(patient: Patient, found: Sequence[Finding], *, own: bool = False) -> list[Hypothesis]:
     """Return the changes that may cure the findings, the likeliest first; each once, with all the findings that suggest it.
 
-    Causes that were found come before symptoms, and the first change of each remedy before the second ones. With `own` only
+    Causes that were found come before symptoms, what is made for a cause before what may relieve it, and the first change of
+    each remedy before the second ones. With `own` only
     those remedies count that are made for the finding.
     """
     ordered = sorted(found, key=lambda one: (is_symptom(one), one.severity.rank, -one.evidence.confidence))
@@ -48,7 +49,8 @@ def hypotheses(patient: Patient, found: Sequence[Finding], *, own: bool = False)
                 known = by_key.get(change.key)
                 if known is None:
                     likely = remedy.prior if change.prior is None else change.prior
-                    rank = (float(is_symptom(finding)), finding.severity.rank, number, -likely, order, len(by_key))
+                    aside = float(finding.name not in change.causes)  # it may relieve, and proves something else
+                    rank = (float(is_symptom(finding)), finding.severity.rank, aside, number, -likely, order, len(by_key))
                     by_key[change.key] = rank, change, [finding]
                 elif finding not in known[2]:
                     known[2].append(finding)
@@ -78,11 +80,15 @@ def certain(finding: Finding) -> bool:
     """Tell whether a check on the model has proved a fault that is a fault whatever it does to the score."""
     return (
         finding.severity is Severity.ERROR
-        and finding.name in checks.names()
         and finding.name not in SYMPTOMS | SIGNALS
-        and checks.get(finding.name).matter == "Subject"
+        and from_model(finding)
         and finding.evidence.confidence >= SURE
     )
+
+
+def from_model(finding: Finding) -> bool:
+    """Tell whether a check on the model, before any training, made a finding."""
+    return finding.name in checks.names() and checks.get(finding.name).matter == "Subject"
 
 
 def passes(finding: Finding, patient: Patient) -> bool:

@@ -9,13 +9,14 @@ from typing import Any
 
 from lossdoc.checks import _compared, _rates
 from lossdoc.errors import NotApplicable
-from lossdoc.experiments import Experiments
+from lossdoc.experiments import Experiment, Experiments
 from lossdoc.features.distributions import chi2_tail
 from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
 from lossdoc.rule import Rule, checks, examine, patterns
 
-SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance"}  # of whatever keeps a model from learning
+# of whatever keeps a model from learning
+SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance", "not-learning"}
 
 
 def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *, source: str | None = None) -> Report:
@@ -34,6 +35,7 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
     beside.ask(patterns.get("lr-too-high"), _rates.too_high)
     judged = examine("learning", experiments, asked, source=source)
     beside.ask(patterns.get("run-to-run-variance"), repeatability)
+    beside.ask(patterns.get("not-learning"), stuck)
     skipped = {**judged.skipped, **beside.skipped}
     found = _explained(
         [*judged.findings, *beside.findings], skipped, rate_lacks=beside.has("lr-too-low") and _rates.lacks(experiments)
@@ -45,6 +47,12 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
         skipped=skipped,
         measured={**judged.measured, **beside.passed},
     )
+
+
+def undecided(experiments: Experiments, report: Report) -> bool:
+    """Tell whether longer trainings might find what these did not: they were short, and there is more to be learned."""
+    found = any(one.severity is Severity.ERROR for one in report.findings)
+    return not found and experiments.shortened > 1 and not _compared.well(experiments)
 
 
 @dataclass
@@ -76,17 +84,41 @@ class _Beside:
 def _explained(findings: Sequence[Finding], skipped: dict[str, str], *, rate_lacks: bool) -> list[Finding]:
     """Drop symptoms whose cause an experiment has shown, and a low rate where it is steps that lack; say so."""
     causes = [one.name for one in findings if one.severity is Severity.ERROR and one.name not in SYMPTOMS]
+    told = [one.name for one in findings if one.severity is Severity.ERROR and one.name != "not-learning"]
     lacking = [] if rate_lacks else [name for name in causes if name in ("too-few-epochs", "wrong-batch-size")]
     kept = []
     for one in findings:
         by = causes[0] if one.name in SYMPTOMS and causes else None
         if one.name == "lr-too-low" and lacking:
             by = lacking[0]
+        if one.name == "not-learning" and told:
+            by = told[0]  # the others say more of the same
         if by is None:
             kept.append(one)
         else:
             skipped[one.code] = f"explained by {by}"
     return kept
+
+
+def stuck(experiments: Experiments) -> Answer:
+    """Judge whether the whole training leaves the model where a blind one is, on both splits, whatever the cause.
+
+    Where only a part of it was tried, all of it is, as far as the time allows.
+    """
+    base = experiments.baseline
+    if experiments.shortened > NEAR and not _seeing(experiments, base):
+        base = experiments.tried("the whole training", experiments.subject, longer=experiments.shortened)
+    told = f"{_compared.score(base)} after {base.steps} steps, {len(base.scores)} seeds"
+    if _seeing(experiments, base):
+        return Passed(told)
+    facts = {**_compared.baseline_facts(experiments), "measured": base.score, "steps": float(base.steps)}
+    blind = f"{100 * experiments.chance:.1f} %" if base.measure == "accuracy" else "nothing"
+    summary = f"{told}: a model that knows nothing of the inputs gets {blind}, and no more was learned of the training split"
+    return Evidence(summary, facts, confidence=0.95)
+
+
+def _seeing(experiments: Experiments, one: Experiment) -> bool:
+    return _compared.learns(experiments, one) or _compared.memorizes(experiments, one)
 
 
 def repeatability(experiments: Experiments) -> Answer:

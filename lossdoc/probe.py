@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from lossdoc.curve import Floats
 from lossdoc.errors import NotApplicable, UserCodeError
 from lossdoc.samples import joined as together
 from lossdoc.samples import shapes
-from lossdoc.subject import Batch, Split, Subject
+from lossdoc.subject import Batch, Split, Subject, kept
 from lossdoc.train import (
     Losses,
     Objective,
@@ -36,19 +37,28 @@ from lossdoc.train import (
 
 SAMPLES = 1_000  # the sampling error of a mean of losses is then some 3 % of their spread
 SEEDS = 5  # enough for a standard error over seeds
+SHARES = 1e-4  # off 1, of the sum of a row of probabilities: more than rounding
 OUTPUTS = 2**22  # numbers kept per seed: 32 MiB as float64, reached by language models only
+PATIENCE = 2.0  # seconds of reading, for those who want more than a thousand samples
 IGNORED = -100  # torch's label for "leave this out of the loss"
 Labels = NDArray[np.int64]
 
 
 def untouched(subject: Subject) -> Subject:
-    """Return the subject with models that are copies: what is done to them never reaches a model the user keeps."""
+    """Return the subject with models that are copies: what is done to them never reaches a model the user keeps.
 
-    def build(seed: int) -> nn.Module:
-        with seeded(seed):
-            return copy.deepcopy(subject.build(seed))
+    The network of the subject's own seed is built once.
+    """
 
-    return replace(subject, build=build)
+    def copied(build: Callable[[int], nn.Module], key: str) -> Callable[[int], nn.Module]:
+        def one(seed: int) -> nn.Module:
+            with seeded(seed):
+                return copy.deepcopy(kept(subject, key, lambda: build(seed)) if seed == subject.seed else build(seed))
+
+        return one
+
+    plain = subject.plain and replace(subject.plain, build=copied(subject.plain.build, "plain model"))
+    return replace(subject, build=copied(subject.build, "model"), plain=plain)
 
 
 def bare(subject: Subject) -> Subject:
@@ -60,18 +70,27 @@ def take(subject: Subject, split: Split = "train", epoch: int = 0, samples: int 
     """Return the first batches of a split, as many as hold `samples` samples.
 
     A single sample that is left over at the end is passed over, and batches of one are joined by twos: batch normalization
-    cannot take a single sample, and `small-batch-for-batchnorm` tells of it.
+    cannot take a single sample, and `small-batch-for-batchnorm` tells of it. The first training batch is fetched once, and
+    handed out as copies.
 
     Raises:
         NotApplicable: when the split has no batches.
     """
+    if (split, epoch, samples) == ("train", 0, 1):
+        return copy.deepcopy(kept(subject, "first batch", lambda: _taken(subject, split, epoch, samples)))
+    return _taken(subject, split, epoch, samples)
+
+
+def _taken(subject: Subject, split: Split, epoch: int, samples: int) -> list[Batch]:
     taken: list[Batch] = []
+    began = time.monotonic()
     with seeded(subject.seed, epoch):
         for batch in subject.batches(split, epoch):
             if taken and batch.size == 1 < taken[0].size:
                 continue
             taken.append(batch)
-            if sum(each.size for each in taken) >= max(samples, 2):
+            have = sum(each.size for each in taken)
+            if have >= max(samples, 2) or (have >= SAMPLES and time.monotonic() - began > PATIENCE):
                 break
     if not taken:
         raise NotApplicable(f"the {split} split has no batches")
@@ -123,11 +142,48 @@ def scores_in(subject: Subject, outputs: Any) -> Tensor | None:
     return found if isinstance(found, Tensor) and found.ndim > 0 else None
 
 
+def first_answer(subject: Subject) -> tuple[Batch, Tensor]:
+    """Return the first batch, and what the fresh network of the subject's own seed puts out for it; shared by the checks.
+
+    Raises:
+        NotApplicable: see `outputs_of`.
+    """
+    batch = take(subject, samples=1)[0]
+    whole = untouched(subject)
+    return batch, kept(subject, "first answer", lambda: outputs_of(subject, whole.build(subject.seed), batch)).clone()
+
+
 def must_have_loss(subject: Subject, model: nn.Module, batch: Batch) -> None:
-    """Refuse to call a loss that would only crash; see `must_fit`. What the user's own loss takes is for it to know."""
-    scores = scores_in(subject, put_out(subject, model, batch))
+    """Refuse to call a loss that would only crash; see `must_fit`. What the user's own loss takes is for it to know.
+
+    Batches of one shape get outputs of one shape, so that the model is asked only once for each; where the loss takes
+    probabilities, that is so of rows that sum to 1.
+    """
+    asked = kept(subject, "scores by shape", dict[str, Tensor | None])
+    form = str(shapes(batch))
+    if form in asked:
+        scores = asked[form]
+    elif form == str(shapes(take(subject, samples=1)[0])):
+        scores = _first_scores(subject)
+    else:
+        scores = scores_in(subject, put_out(subject, model, batch))
+    if scores is None or subject.loss.takes != "probabilities" or _shares(scores):
+        asked[form] = scores
     if scores is not None:
         must_fit(subject, scores, batch.targets)
+
+
+def _first_scores(subject: Subject) -> Tensor | None:
+    try:
+        return first_answer(subject)[1]
+    except NotApplicable:  # no tensor
+        return None
+
+
+def _shares(scores: Tensor) -> bool:
+    """Tell whether rows of numbers are probabilities that sum to 1, as only a softmax makes them."""
+    rows = scores.double()
+    return rows.ndim > 1 and rows.shape[-1] > 1 and bool((rows >= 0).all() and ((rows.sum(-1) - 1).abs() < SHARES).all())
 
 
 def loss_of(subject: Subject, outputs: Tensor, targets: Any) -> float:

@@ -11,7 +11,8 @@ from lossdoc import applying
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.experiments import Experiment, Experiments
 from lossdoc.findings import Evidence, Finding, Proof, Report, Severity
-from lossdoc.hypotheses import certain, is_symptom
+from lossdoc.hypotheses import SURE, certain, from_model, is_symptom
+from lossdoc.ranking import CLEARLY
 from lossdoc.remedy import Change, Patient
 from lossdoc.rule import checks, patterns
 from lossdoc.trying import Say, Search, Tried
@@ -64,7 +65,8 @@ def _report(search: Search, source: str | None) -> Report:
     for finding in search.found:
         if finding.name in settled:
             continue
-        if confirmed and (is_symptom(finding) or finding.name in explained):
+        graver = any(one.severity.rank > finding.severity.rank for one in confirmed[:1])  # a warning explains no error
+        if confirmed and not graver and not certain(finding) and (is_symptom(finding) or finding.name in explained):
             skipped[finding.code] = f"explained by {confirmed[0].name}"
             continue
         if finding.severity is not Severity.ERROR and not any(finding in one.hypothesis.findings for one in search.tried):
@@ -120,11 +122,28 @@ def _confirmed(search: Search, done: Tried) -> Finding:
     finding = done.hypothesis.cause or _named(done, done.hypothesis.findings[0])
     proof = _proof(search, done, "confirmed")
     # in short trainings a sound model gains by haste as well: then the whole training must have shown the symptom
-    grave = not search.short or any(one.severity is Severity.ERROR or is_symptom(one) for one in done.hypothesis.findings)
-    severity = Severity.ERROR if done.proved and grave else finding.severity
+    grave = (
+        from_model(finding)
+        or not search.short
+        or any(one.severity is Severity.ERROR or is_symptom(one) for one in done.hypothesis.findings)
+    )
+    severity = Severity.ERROR if done.proved and grave and _matters(search, done, finding) else finding.severity
     evidence = replace(finding.evidence, confidence=max(finding.evidence.confidence, min(1.0 - done.gain.p, SUREST)))
     tried = (proof.change, *finding.remedies)
     return replace(finding, severity=severity, evidence=evidence, remedies=tried, proof=proof)
+
+
+def _matters(search: Search, done: Tried, finding: Finding) -> bool:
+    """Tell whether a repair gains so much that the lack of it was a fault: that a model could be better still is none.
+
+    It does where a check on the model was sure of this cause before any training, where any check had found an error, or
+    where as it was the model had learned less than half of what it learns then.
+    """
+    chance = search.experiments.chance
+    if finding in done.hypothesis.findings and from_model(finding) and finding.evidence.confidence >= SURE:
+        return True  # a check and an experiment, which know nothing of each other, say the same
+    clear = max(0.0, done.was - chance) < CLEARLY * (done.became - chance)
+    return clear or any(one.severity is Severity.ERROR for one in (finding, *done.hypothesis.findings))
 
 
 def _named(done: Tried, symptom: Finding) -> Finding:

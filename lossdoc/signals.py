@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from lossdoc import probe, tracing
-from lossdoc.errors import NotApplicable, UserCodeError
+from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.samples import take
-from lossdoc.subject import Batch, Subject
+from lossdoc.subject import Batch, Subject, kept
 
 SAMPLES = 256  # a root mean square of so many numbers is off by 1/√(2·256) = 4 %
 SEEDS = 20  # 4 of them prove that a fault strikes more than one network in twenty, at 95 %
 NARROW = 10  # units, all of which are off for the same half of all directions in one network of a thousand, or more
 NARROW_SEEDS = 60  # 7 of them prove it: what strikes one network in five is then missed in one subject of 30
+LITTLE = 2**22  # numbers made: some hundredths of a second of work
 NUMBERS = 2**23  # made over all seeds: some tenths of a second of work
 RELATIVE_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {  # from the outputs, 1 where the function is steepest
     "sigmoid": lambda y: 4 * y * (1 - y),
@@ -133,16 +134,7 @@ def signals(subject: Subject) -> Signals:
     Raises:
         NotApplicable: when no layer with weights is seen at work, or what it gets is the same for every sample.
     """
-    kept = vars(subject).get("_signals")
-    if not isinstance(kept, Signals | NotApplicable):
-        try:
-            kept = _measured(subject)
-        except NotApplicable as why:
-            kept = why
-        object.__setattr__(subject, "_signals", kept)
-    if isinstance(kept, NotApplicable):
-        raise NotApplicable(str(kept))
-    return kept
+    return kept(subject, "signals", lambda: _measured(subject))
 
 
 def _measured(subject: Subject) -> Signals:
@@ -164,6 +156,35 @@ def _measured(subject: Subject) -> Signals:
     linear = _network(_refilled(plain.build(subject.seed), batch, variance=1.0), batch, linear=True)
     refilled = _network(_refilled(plain.build(subject.seed), batch), batch)
     return Signals(networks, linear, refilled, batch.size)
+
+
+def made_by_a_sample(subject: Subject) -> float:
+    """Return how many numbers the layers and functions of the model make of one sample on its way."""
+    return _of_a_sample(subject)[0]
+
+
+def some(subject: Subject, batch: Batch, samples: int = 8) -> Batch:
+    """Return the first samples of a batch, for what they show as well as all.
+
+    It is the whole batch where that is little work, or where the model takes no parts of one.
+    """
+    made, parts = _of_a_sample(subject)
+    return _part(batch, samples) if parts and made * batch.size > LITTLE else batch
+
+
+def _of_a_sample(subject: Subject) -> tuple[float, bool]:
+    """Return how many numbers the model makes of a sample, and whether it takes parts of a batch."""
+
+    def counted() -> tuple[float, bool]:
+        model, batch = probe.bare(subject).build(subject.seed), probe.take(subject, samples=1)[0]
+        try:
+            few = _part(batch, 2)
+            calls, parts = tracing.followed(model, few).calls, True
+        except (UserCodeError, UserError, TypeError, IndexError):
+            few, calls, parts = batch, tracing.followed(model, batch).calls, False
+        return max(1.0, sum(call.output.numel() for call in calls) / few.size), parts
+
+    return kept(subject, "numbers of a sample", counted)
 
 
 def _affordable(model: nn.Module, batches: list[Batch]) -> tuple[Batch, float]:

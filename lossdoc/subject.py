@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from lossdoc.curve import Context, Curve, Series
+from lossdoc.errors import NotApplicable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -208,6 +209,34 @@ class Subject:
     source: str | None = None
     plain: Plain | None = None
     preprocessing: tuple[Mapping[str, Any], ...] = ()
+
+
+class Shelf(dict[str, Any]):
+    """What was measured of a subject; it stays in the process where it was measured."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Shelf, ()
+
+
+Found = TypeVar("Found")
+
+
+def kept(subject: Subject, key: str, make: Callable[[], Found]) -> Found:
+    """Return what was made for a subject under a key, and make it where it is asked for first: several checks share it.
+
+    Raises:
+        NotApplicable: each time, where the making did.
+    """
+    shelf = vars(subject).setdefault("_shelf", Shelf())
+    if key not in shelf:
+        try:
+            shelf[key] = make()
+        except NotApplicable as why:
+            shelf[key] = why
+    found = shelf[key]
+    if isinstance(found, NotApplicable):
+        raise NotApplicable(str(found))
+    return found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

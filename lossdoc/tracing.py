@@ -105,7 +105,7 @@ class Trace:
 
 
 class Mode(TorchFunctionMode):
-    """Notes every call down while it is entered; `change` may put another tensor in the place of what an activation gives."""
+    """Notes every call down while it is entered; `change` may replace what an activation gives."""
 
     def __init__(self, trace: Trace, change: Change | None = None) -> None:
         super().__init__()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -56,9 +58,7 @@ class Backward(nn.Module):
         super().__init__()
         self.objective = objective
 
-    def forward(
-        self, batch: Batch, wanted: Sequence[Tensor]
-    ) -> tuple[Sequence[Tensor | None], tuple[Tensor, Tensor, Any]]:
+    def forward(self, batch: Batch, wanted: Sequence[Tensor]) -> tuple[Sequence[Tensor | None], tuple[Tensor, Tensor, Any]]:
         """Return the gradients of the loss with penalties, None where it is without influence; and what `Objective` does."""
         told: tuple[Tensor, Tensor, Any] = self.objective(batch)
         if not (told[0].requires_grad and wanted):
@@ -334,6 +334,18 @@ def seeded(*key: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(mixed(*key))  # torch.manual_seed queues seeds for idle devices, too
         yield
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the random numbers of torch, numpy and Python as they were before the block, whoever draws from them in it."""
+    python, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 - the generator that users' code draws from
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpys)  # noqa: NPY002
 
 
 def accuracy(outputs: Any, targets: Any, task: Task) -> float:

@@ -26,6 +26,7 @@ from lossdoc.rule import patterns
 LEVEL = 0.05
 LEAST = 0.05  # of what there is to learn
 ENOUGH = 0.15  # of what there is to learn may be missing where nothing more is looked for
+UNSURE = 1.5  # standard errors from which on a large gain is measured again
 SHORT = 1.5  # times shorter than the configured training
 ROUNDS = 3  # of changes one on top of another
 UNKNOWN = Gain(math.nan, math.nan, 1.0, 0)
@@ -215,6 +216,9 @@ class Search:
 
     def _compared(self, done: Tried, before: Sequence[float], after: Sequence[float]) -> Tried:
         counted = done.after is not None and done.after.measure == "accuracy"
+        before, after = (
+            [max(score, self.experiments.chance) for score in scores] for scores in (before, after)
+        )  # less is no less
         gain = Gain.between(before, after, self.experiments.samples if counted else None)
         return replace(done, gain=gain, was=fmean(before), became=fmean(after))
 
@@ -224,7 +228,7 @@ class Search:
         return " + ".join(parts) or "as it is"
 
     def _large(self, done: Tried) -> bool:
-        return done.gain.mean >= max(LEAST * self.learnable, 2 * done.gain.error)
+        return done.gain.mean >= max(LEAST * self.learnable, UNSURE * done.gain.error)
 
     def _noted(self, done: Tried) -> Tried:
         self.tried.append(done)

@@ -11,6 +11,7 @@ from types import ModuleType
 
 KNOWN: dict[str, frozenset[str]] = {}  # the folders looked in so far, each with the modules that were loaded before it was
 SHELF: dict[str, dict[str, ModuleType]] = {}  # by folder: modules of configurations that are not in use now
+LAST: dict[tuple[str, ...], set[str]] = {}  # the folders that were looked in last, with what was imported from there since
 
 
 class NameTaken(Exception):  # noqa: N818 - told to the user as a sentence, never raised further
@@ -27,6 +28,16 @@ def imported(name: str, folders: Sequence[str]) -> ModuleType:
     Raises:
         NameTaken: when the name belongs to a module that Python or a package has loaded already.
     """
+    if name in LAST.get(tuple(folders), ()) and name in sys.modules:
+        return sys.modules[name]  # a model is built dozens of times from the same module
+    module = _imported(name, folders)
+    kept = LAST.get(tuple(folders), set())
+    LAST.clear()
+    LAST[tuple(folders)] = kept | {name}
+    return module
+
+
+def _imported(name: str, folders: Sequence[str]) -> ModuleType:
     others = [folder for folder in KNOWN if folder not in folders]
     for folder in others:
         _put_aside(folder)

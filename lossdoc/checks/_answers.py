@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
-from lossdoc.subject import Batch, OwnStep, Subject
+from lossdoc.subject import Batch, OwnStep, Subject, kept
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Told = Callable[["Tensor", Any], float]
+MOST = 2**24  # numbers that samples may make on their way through a model: more, and one batch must do
 LOG_OF = 1e-3  # relative: a floor under the probability, such as 1e-7, changes its logarithm by less
 
 
@@ -61,6 +62,14 @@ def probed(subject: Subject, samples: int = 1) -> Probe:
     Raises:
         NotApplicable: when the loss is the model's own, outputs or targets are not one tensor, or the loss cannot be called.
     """
+    from lossdoc import signals
+
+    if samples > 1 and samples * signals.made_by_a_sample(subject) > MOST:
+        samples = 1
+    return kept(subject, f"answers to {samples}", lambda: _probed(subject, samples))
+
+
+def _probed(subject: Subject, samples: int) -> Probe:
     import torch
 
     from lossdoc import probe
@@ -71,8 +80,11 @@ def probed(subject: Subject, samples: int = 1) -> Probe:
     batches = probe.take(subject, samples=samples)
     if not isinstance(batches[0].targets, torch.Tensor):
         raise NotApplicable("the targets are not one tensor")
-    batch = joined(batches) if len(batches) > 1 and alike(batches) else batches[0]
-    outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batch)
+    if len(batches) > 1 and alike(batches):
+        batch = joined(batches)
+        outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batch)
+    else:
+        batch, outputs = probe.first_answer(subject)
     own = subject.recipe.step
     return Probe(word_of(subject), batch, outputs, _asked(subject, own, batch))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lossdoc.errors import NotApplicable
 from lossdoc.features.distributions import f_tail
 from lossdoc.findings import Severity
-from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, p_rising
+from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR, p_rising
 
 if TYPE_CHECKING:
     from lossdoc.experiments import Experiment, Experiments, Gain
@@ -105,6 +105,15 @@ def well(experiments: Experiments) -> bool:
     What it does not carry over to the validation split is overfitting, a matter of data and not of the training.
     """
     return max(learned(experiments)) >= WELL
+
+
+def failing(experiments: Experiments) -> bool:
+    """Tell whether the configured training, or most of it, leaves the model near chance: more is then no matter of taste.
+
+    Less than a quarter of what there is to learn, half of what `CLEARLY` asks for, or nothing of its own training split.
+    """
+    near_chance = learned(experiments)[0] < CLEARLY / 2 or not memorizes(experiments, experiments.baseline)
+    return near_chance and experiments.shortened <= NEAR
 
 
 def enough(experiments: Experiments) -> bool:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TENSORS, SAMPLES = 12, 8
 LARGEST, SECONDS = 5_000_000, 1.5  # numbers in the model, and time for all differences: more would be felt
 LENGTH = 1e-5  # of a step: rounding adds 2e-16/1e-5 = 2e-11 of the loss, the third derivative 1e-10 of itself
+SHORT = LENGTH / 64  # rounding adds 1.3e-9 of the loss; a bend between the two lengths shows
 AGREE = 1e-3  # of the slope, and a hundredth of what they prove: differences of two lengths that do not agree lie on a bend
 NOISE = 1e-7  # of the loss: a slope below that is not told from rounding
 OFF = 1e-2  # of a parameter's size: moves it off places where a ReLU bends, such as a bias of 0 behind an empty image
@@ -99,7 +100,7 @@ def judge(subject: Subject, apart: float) -> Answer:
     model = plain.build(subject.seed)
     if sum(each.numel() for each in model.parameters()) > LARGEST:
         raise NotApplicable(f"finite differences of more than {LARGEST:,} weights would take too long")
-    batch = _few(probe.take(subject, samples=1)[0])
+    batch = few(probe.take(subject, samples=1)[0])
     probe.must_have_loss(subject, model, batch)
     try:
         with _in_double():
@@ -144,7 +145,7 @@ def _judged(plain: Subject, model: nn.Module, batch: Batch, apart: float) -> Ans
     return _evidence(wrong, len(slopes), apart, record, meant=meant)
 
 
-def _few(batch: Batch) -> Batch:
+def few(batch: Batch) -> Batch:
     """Return the first samples of a batch; the whole of it where its parts are not one for each sample."""
     import torch
 
@@ -205,7 +206,7 @@ def _slopes(function: Function, grads: Mapping[str, Tensor]) -> Iterator[Slope]:
         if bool(slope.any()) and bool(slope.isfinite().all()):
             along = along + slope / slope.norm()
             along = along / along.norm()
-        long, short = (function.difference(name, length * along) for length in (LENGTH, LENGTH / 4))
+        long, short = (function.difference(name, length * along) for length in (LENGTH, SHORT))
         yield Slope(name.removeprefix("model."), float((slope * along).sum()), long, short)
 
 

@@ -66,10 +66,14 @@ def _one(name: str, module: nn.Module) -> Evidence | Passed:
         return Evidence(
             f"dropout `{name}` scales what it leaves by {scale:.3g}; for the sum to stay as it is, 1/(1 − p) = "
             f"{1 / (1 - rate):.3g} is due",
-            facts=facts,
+            facts={"measured": scale, "expected": 1 / (1 - rate), "tolerance": 1e-3 / (1 - rate)},
         )
     if not torch.equal(kept, ones):
-        return Evidence(f"dropout `{name}` is still on in evaluation mode", facts=facts, confidence=0.98)
+        return Evidence(
+            f"dropout `{name}` is still on in evaluation mode",
+            facts={"measured": float((kept != ones).double().mean()), "expected": 0.0, "tolerance": 0.0},
+            confidence=0.98,
+        )
     return Passed(f"dropout drops {share:.1%}, scales the rest by {scale:.3g}, and is off in evaluation", facts)
 
 

@@ -13,7 +13,7 @@ from lossdoc.checks import _answers
 from lossdoc.curve import Floats
 from lossdoc.errors import NotApplicable
 from lossdoc.expected import Split
-from lossdoc.subject import Batch, Subject
+from lossdoc.subject import Batch, Subject, kept
 
 if TYPE_CHECKING:
     from lossdoc.probe import Start
@@ -36,6 +36,7 @@ OF_TORCH = {  # called as `torch.nn:CrossEntropyLoss` or `torch.nn.functional:cr
     "SmoothL1Loss": "huber",
 }
 SATURATED = math.log(99.0)  # a logit that far from the others: the softmax gives 99 %
+FEWEST, NUMBERS = 32, 2**26  # samples, and the numbers that all of them make: some half a second of work
 ENOUGH = 256  # samples: a pass with as many takes little longer than one with a few
 SURE = 5.0  # standard errors: one false alarm in 10^6, over all seeds and configurations together
 
@@ -113,26 +114,33 @@ def first_loss(subject: Subject) -> FirstLoss:
     Raises:
         NotApplicable: for a loss whose value lossdoc cannot foretell, and where the loss cannot be called.
     """
-    kept = vars(subject).get("_first_loss")
-    if not isinstance(kept, FirstLoss):
-        kept = _measured(subject)
-        object.__setattr__(subject, "_first_loss", kept)  # two checks ask for it, and it costs more than all the others
-    return kept
+    return kept(subject, "first loss", lambda: _measured(subject))
 
 
 def _measured(subject: Subject) -> FirstLoss:
-    from lossdoc import probe
+    from lossdoc import probe, signals
 
     if word_of(subject) not in FORETOLD:
         raise NotApplicable(f"lossdoc cannot foretell the first loss of {subject.loss.word}")
-    batches = larger(subject, probe.take(subject))
-    seen = [probe.begin_with(subject, subject.seed + seed, batches) for seed in range(networks_needed(subject))]
-    if not all(math.isfinite(start.loss) for start in seen):
-        raise NotApplicable("the first loss is not a finite number")
+    networks = networks_needed(subject)
+    many = affordable(subject, networks)
+    batches = larger(subject, probe.take(subject, samples=many))
+    if batches[0].size > 2 * many and subject.loss.reduction != "sum":
+        batches = [signals.some(subject, batches[0], many)]
+    seen = [probe.begin_with(subject, subject.seed + seed, batches) for seed in range(networks)]
+    if not all(math.isfinite(start.loss) and all(bool(each.isfinite().all()) for each in start.outputs) for start in seen):
+        raise NotApplicable("the first loss or the first outputs are not finite numbers")
     losses = np.array([start.loss for start in seen])
     splits = tuple(split_of(subject, start) for start in seen)
     shapes = np.array([_shape(subject, start) for start in seen])
     return FirstLoss(losses, splits, shapes[:, 0], shapes[:, 1], meaning(subject))
+
+
+def affordable(subject: Subject, networks: int) -> int:
+    """Return how many samples are measured: fewer where each of them makes many numbers on its way."""
+    from lossdoc import probe, signals
+
+    return min(probe.SAMPLES, max(FEWEST, int(NUMBERS / networks / signals.made_by_a_sample(subject))))
 
 
 def larger(subject: Subject, batches: list[Batch]) -> list[Batch]:

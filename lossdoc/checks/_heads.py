@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from lossdoc.subject import Batch, Subject, kept
 
-    from lossdoc.subject import Batch, Subject
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INF = math.inf
 RANGES: Mapping[str, tuple[float, float]] = {  # by the name of the function that makes the outputs
@@ -48,17 +48,20 @@ class Head:
         return f"{self.function.lower()}, which puts out numbers from {self.low:g} to {self.high:g}"
 
 
-def head_of(subject: Subject, batch: Batch, model: nn.Module | None = None) -> Head | None:
+def head_of(subject: Subject, batch: Batch) -> Head | None:
     """Return the last activation of the fresh model; None where it is not one with a bounded range that is known."""
-    function = function_of(subject, batch, model)
+    function = function_of(subject, batch)
     return Head(function, *RANGES[function]) if function in RANGES else None
 
 
-def function_of(subject: Subject, batch: Batch, model: nn.Module | None = None) -> str:
+def function_of(subject: Subject, batch: Batch) -> str:
     """Return the name of the function that makes the fresh model's outputs, such as `Sigmoid`; empty where unknown."""
-    from lossdoc import probe
+    from lossdoc import probe, signals
 
-    return probe.last_function(model or probe.untouched(subject).build(subject.seed), batch)
+    def found() -> str:
+        return probe.last_function(probe.untouched(subject).build(subject.seed), signals.some(subject, batch))
+
+    return kept(subject, "last function", found)
 
 
 def nearest(head: Head, goal: Tensor) -> Tensor:

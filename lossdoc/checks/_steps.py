@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from lossdoc.checks._events import Event, Record, recorded, watching
-from lossdoc.errors import NotApplicable, UserCodeError
-from lossdoc.subject import Batch, Subject
+from lossdoc.errors import UserCodeError
+from lossdoc.subject import Batch, Subject, kept
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from lossdoc.train import Training
 
-Found = TypeVar("Found")
 HORIZON = 2_000  # steps: what a run of unknown length is taken for
-FEWEST, USUAL, MOST = 3, 8, 16  # steps: where all weights move at once, where some do, where none does
+FEWEST, USUAL, MOST = 3, 8, 16  # steps: where all weights of an own step move at once, where some do, where none does
 ROUNDING = 1e-5  # of the largest gradient: what is smaller, such as that of a bias before batch normalization, may be 0
 
 
@@ -27,16 +26,18 @@ ROUNDING = 1e-5  # of the largest gradient: what is smaller, such as that of a b
 class Course:
     """Some first training steps of a fresh model, regularization and dropout at 0.
 
-    `before` are the weights at the start, by name; `changed` the names of those in which any number changed, `buffers` the
-    same for buffers, `replaced` those that are another object than at the start, `held` those that an optimizer holds which
-    has taken a step (None where none was seen), `frozen` those that are no longer to learn. `each` has the events of each
-    step of the user's own, `losses` what it returned; `gathered` is the step at which the optimizer took its first, from 1,
-    0 where it never did. `cut` tells that the loss had no gradient, so that the step raised.
+    `before` are the weights at the start, by name, `first` those after the first step; `changed` the names of those in
+    which any number changed, `buffers` the same for buffers, `replaced` those that are another object than at the start,
+    `held` those that an optimizer holds which has taken a step (None where none was seen), `frozen` those that are no
+    longer to learn. `each` has the events of each step of the user's own, `losses` what it returned; `gathered` is the
+    step at which the optimizer took its first, from 1, 0 where it never did. `cut` tells that the loss had no gradient,
+    so that the step raised.
     """
 
     before: Mapping[str, Tensor]
     batches: list[Batch]
     record: Record
+    first: Mapping[str, Tensor] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     buffers: set[str] = field(default_factory=set)
     replaced: set[str] = field(default_factory=set)
@@ -47,27 +48,6 @@ class Course:
     steps: int = 0
     gathered: int = 0
     cut: bool = False
-
-
-class _Shelf(dict[str, Any]):
-    """What was measured of a subject; it stays in the process where it was measured."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Shelf, ()
-
-
-def kept(subject: Subject, key: str, make: Callable[[], Found]) -> Found:
-    """Return what was made for a subject under a key, and make it where it is asked for first: several checks share it."""
-    shelf = vars(subject).setdefault("_shelf", _Shelf())
-    if key not in shelf:
-        try:
-            shelf[key] = make()
-        except NotApplicable as why:
-            shelf[key] = why
-    found = shelf[key]
-    if isinstance(found, NotApplicable):
-        raise found
-    return found  # type: ignore[no-any-return]
 
 
 def course(subject: Subject) -> Course:
@@ -93,8 +73,10 @@ def _course(subject: Subject) -> Course:
     first = _Shape.of(training.model())
     own = subject.recipe.step is not None
     with train.seeded(subject.seed, 0), probe.unwarned(), recorded(found.record, training.model) if own else nullcontext():
-        while not found.cut and not _enough(found):
+        while not found.cut and not _enough(found, own=own):
             _take(found, training, first)
+            if found.steps == 1:
+                found.first = probe.parameters_of(training.model())
     _look_back(found, training.model(), first)
     return found
 
@@ -111,8 +93,8 @@ class _Shape:
         return cls(dict(model.named_parameters()), {name: each.clone() for name, each in model.named_buffers()})
 
 
-def _enough(found: Course) -> bool:
-    if found.steps < FEWEST:
+def _enough(found: Course, *, own: bool) -> bool:
+    if found.steps < (FEWEST if own else 1):
         return False
     if len(found.changed) == len(found.before):
         return True
@@ -216,7 +198,8 @@ def _flow(subject: Subject, steps: int) -> Flow:
     probe.must_have_loss(subject, objective.model, batches[0])
     state = train.start(objective, plain.recipe.optimizer)
     record = Record()
-    zero, missing = list(state.params), list(state.params)
+    known = {f"model.{name}" for name, slope in slopes(subject).items() if bool((slope != 0).any())}
+    zero = missing = [] if known >= set(state.params) else list(state.params)  # of the first step, where they have one
     for step in range(steps if zero else 0):
         with train.seeded(subject.seed, step), watching(record):
             grads, state, _ = train.gradients(objective, state, batches[step % len(batches)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lossdoc import specimens
-from lossdoc.checks import _answers
+from lossdoc.checks import _answers, _heads
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.parts.losses import CrossEntropy
@@ -92,16 +92,14 @@ def double_softmax(subject: Subject, *, rounding: float = 1e-4, near: float = 1e
         return found
     if subject.loss.takes != "logits":
         raise NotApplicable(f"the loss takes {subject.loss.takes}, not logits")
-    model = probe.untouched(subject).build(subject.seed)
-    batch = probe.take(subject, samples=1)[0]
-    outputs = probe.outputs_of(subject, model, batch)
+    batch, outputs = probe.first_answer(subject)
     rows = probe.class_rows(subject, outputs, batch.targets)
     if rows is not None and rows.shape[1] > 1:
         farthest = float((rows.sum(dim=1) - 1).abs().max())
         if bool((rows < 0).any()) or not farthest < rounding:
             return None
         return _evidence("softmax", farthest, rounding, rows.shape[1])
-    if probe.last_function(model, batch) != "Sigmoid":
+    if _heads.function_of(subject, batch) != "Sigmoid":
         return None
     return _evidence("sigmoid", 0.0, rounding, 2)
 
@@ -146,7 +144,7 @@ def _behind(subject: Subject, rounding: float, near: float) -> Evidence | None:
             added = torch.linspace(-2, 2, len(asked.outputs)).reshape(-1, *[1] * (asked.outputs.ndim - 1))
             plain, moved = (asked.told(each, asked.batch.targets) for each in (asked.outputs, asked.outputs + added))
             return _evidence("softmax", farthest, rounding, rows.shape[1]) if abs(moved - plain) < rounding * plain else None
-        if probe.last_function(probe.untouched(subject).build(subject.seed), asked.batch) != "Sigmoid":
+        if _heads.function_of(subject, asked.batch) != "Sigmoid":
             return None
         return _evidence("sigmoid", 0.0, rounding, 2) if _takes_logits_of_yes(asked, near) else None
     except NotApplicable:
@@ -199,10 +197,11 @@ def _evidence(activation: str, farthest: float, rounding: float, classes: int) -
     return Evidence(
         f"the model's outputs are probabilities already, and the loss applies {activation} to them again: "
         f"its value can never fall below {floor:.4f}",
-        facts={
-            "measured": 1.0 + farthest,
-            "expected": 1.0,
+        facts={  # of the lowest loss that can be reached
+            "measured": floor,
+            "expected": 0.0,
             "tolerance": rounding,
+            "row_sum": 1.0 + farthest,
             "floor": floor,
             "classes": float(classes),
         },

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lossdoc import specimens
+from lossdoc.checks import _differences
 from lossdoc.checks._signal import ADAPTIVE
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
@@ -84,7 +85,7 @@ def epsilon(subject: Subject) -> Answer:
     tested = [
         *_of_optimizer(plain, model, batch),
         *_of_normalization(model, batch),
-        *_beside_one(plain, model, batch),
+        *_beside_one(subject, model, batch),
     ]
     if not tested:
         raise NotApplicable("neither the optimizer nor a normalization has an epsilon")
@@ -155,7 +156,7 @@ def _beside_one(subject: Subject, model: nn.Module, batch: Batch) -> Iterator[Ev
     from lossdoc import probe, tracing
 
     probe.must_have_loss(subject, model, batch)
-    trace = tracing.followed_to_loss(model, subject.loss, (), batch)
+    trace = tracing.followed_to_loss(model, subject.loss, (), _differences.few(batch))
     for call in trace.calls:
         lost = [each for each in call.numbers if call.name in ADDING and _rounded(each, call.output)]
         if lost:

@@ -78,9 +78,12 @@ def exploding_activations(subject: Subject, *, grown: float = 100.0, spread: flo
     hurt = whole > bounds * usual or strikes(steep, len(seen.networks))
     if whole <= grown * usual and worst <= spread and not hurt:
         return Passed(f"the signal grows to {whole:.2g} of its size", facts)
+    if hurt and whole <= grown * usual:
+        facts |= {"measured": seen.typical(lambda network: network.most_back) / usual_back, "tolerance": bounds - 1}
     if whole > grown * usual or hurt:
         told = f"the signal grows to {whole:.3g} times its size over {len(seen.networks[0].layers)} layers"
     else:
+        facts |= {"measured": worst, "tolerance": spread - 1, "through": whole / usual}
         told = f"the weights of {place} are {worst:.2g} times as large as its number of inputs calls for"
     return Evidence(told, facts=facts, severity=Severity.ERROR if hurt else None, confidence=0.97 if hurt else 0.9)
 

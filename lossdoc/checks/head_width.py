@@ -55,8 +55,8 @@ def head_width(subject: Subject, *, padded_to: int = 128) -> Answer:
     from lossdoc import probe
 
     batches = probe.take(subject)
-    outputs = probe.outputs_of(subject, probe.untouched(subject).build(subject.seed), batches[0])
-    rows = probe.class_rows(subject, outputs, batches[0].targets)
+    first, outputs = probe.first_answer(subject)
+    rows = probe.class_rows(subject, outputs, first.targets)
     if rows is None or subject.loss.takes in ("values", "unknown"):
         raise NotApplicable("there is not one label for each row of outputs")
     labels = torch.cat([batch.targets.reshape(-1) for batch in batches])

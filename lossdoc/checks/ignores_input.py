@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from lossdoc.checks import _changed, _compared, _specimens
+from lossdoc.checks import _changed, _compared, _neighbors, _specimens
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
-from lossdoc.ranking import CHANCE, LEARNED
+from lossdoc.ranking import CHANCE, LEARNED, NEAR
 from lossdoc.rule import rule
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def ignores_input(experiments: Experiments) -> Answer:
         tenth of what there is to learn and three standard errors of counting) uses its inputs. Of one that does not:
         it answers all inputs the same whatever its weights are (five random drawings); or it learns its training
         split by a tenth and more, and not surely a tenth less of it when the inputs are dealt anew to the targets
-        (paired t test over seeds).
+        (paired t test over seeds); or it learns neither split, and in some hundred samples near inputs have targets no more
+        alike than targets dealt at random (a permutation test; a warning where only a part of the training was tried, and
+        the training split is not surely known better than the validation split).
 
     Sources:
         - A. Karpathy, A Recipe for Training Neural Networks, 2019: input-independent baseline
@@ -73,7 +75,7 @@ def ignores_input(experiments: Experiments) -> Answer:
         summary = f"not as configured, but with {best.name} the model learns from its inputs: {_compared.score(best)}"
         return Passed(summary, _compared.baseline_facts(experiments))
     if not _compared.memorizes(experiments, best):
-        raise NotApplicable(f"nothing was learned in {best.steps} steps, not even of the training split")
+        return _unrelated(experiments, best)
     return _dealt_anew(experiments, best)
 
 
@@ -106,6 +108,23 @@ def _redraw(model: nn.Module, seed: int) -> None:
         for each in model.parameters():
             drawn = torch.randn(each.shape, generator=luck) / math.sqrt(max(1, each[0].numel() if each.ndim > 1 else 1))
             each.copy_(drawn)
+
+
+def _unrelated(experiments: Experiments, best: Experiment) -> Evidence:
+    """Ask whether near inputs have near targets, where no training has learned anything."""
+    from lossdoc.experiments import Gain
+
+    p, samples = _neighbors.p_unrelated(experiments.subject)
+    if p < CHANCE:
+        raise NotApplicable(f"nothing was learned in {best.steps} steps, not even of the training split")
+    summary = (
+        f"nothing was learned in {best.steps} steps, and of {samples} samples those with near inputs have targets no more "
+        f"alike than targets dealt at random (p = {p:.2g}): inputs and targets do not belong together"
+    )
+    facts = {**_compared.baseline_facts(experiments), "p": p, "samples": float(samples)}
+    heart = Gain.between(best.scores, best.train_scores).p < CHANCE  # it begins to learn by heart, and nothing else
+    severity = Severity.ERROR if heart or experiments.shortened <= NEAR else Severity.WARNING
+    return Evidence(summary, facts, confidence=0.9, severity=severity)
 
 
 def _dealt_anew(experiments: Experiments, best: Experiment) -> Answer:

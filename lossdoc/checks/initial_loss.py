@@ -75,6 +75,8 @@ def initial_loss(subject: Subject, *, sure: float = _first_loss.SURE, smallest: 
     tolerance = max(sure * first.error, smallest * abs(first.expected))
     known = first.alike and first.measured < first.zero / 2
     facts = {**_first_loss.facts(first), "tolerance": tolerance}
+    if known:
+        facts |= {"expected": first.zero, "tolerance": first.zero / 2}
     if abs(first.unexplained) <= tolerance and not known:
         return Passed(
             f"the first loss is {first.measured:.3f} ± {first.standard_error:.3f}; outputs of this size must cost "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from lossdoc import specimens
@@ -88,12 +89,10 @@ def missing_activation(subject: Subject, *, rounding: float = 1e-3) -> Answer:
     from lossdoc import probe
 
     taker, takes = _taker(subject)
-    batch = probe.take(subject, samples=1)[0]
-    model = probe.untouched(subject).build(subject.seed)
-    outputs = probe.outputs_of(subject, model, batch)
+    batch, outputs = probe.first_answer(subject)
     shares = outputs.double().exp() if takes == "log-probabilities" else outputs.double()
     rows = probe.class_rows(subject, shares, batch.targets)
-    function = _heads.function_of(subject, batch, model)
+    function = _heads.function_of(subject, batch)
     wrong, off = _wrong(shares, rows, function, takes, rounding)
     if not wrong:
         return Passed(f"the outputs are {takes}, as {taker} takes them")
@@ -128,7 +127,7 @@ def _taker(subject: Subject) -> Told:
 
 
 def _wrong(shares: Tensor, rows: Tensor | None, function: str, takes: str, rounding: float) -> tuple[str, float]:
-    """Return what keeps the outputs from being probabilities, nothing where they are some, and by how much."""
+    """Return what keeps the outputs from being probabilities, nothing where they are some, and how far off they can be."""
     outside = float((-shares).clamp_min(0).max() + (shares - 1).clamp_min(0).max())
     off = 0.0 if rows is None or rows.shape[1] < 2 else float((rows.sum(dim=1) - 1).abs().max())
     low, high = _heads.RANGES.get(function, (0.0, 1.0)) if takes == "probabilities" else (0.0, 1.0)
@@ -137,5 +136,5 @@ def _wrong(shares: Tensor, rows: Tensor | None, function: str, takes: str, round
         return f"they leave [0, 1] by {outside:.2g}", outside
     if linear or low < 0 or high > 1:
         made = "the last layer has no activation" if linear else f"they are made by {function.lower()}"
-        return f"{made}, and nothing keeps them in [0, 1]", max(outside, off)
+        return f"{made}, and nothing keeps them in [0, 1]", math.inf if linear else max(-low, high - 1)
     return (f"rows of them sum to 1 only within {off:.2g}", off) if off > rounding else ("", off)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from lossdoc import specimens
+from lossdoc.checks import _first_loss, _steps
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.specimens import OwnLoss
@@ -48,10 +50,11 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
         None known: one such number makes all weights NaN at the next step.
 
     Decided by:
-        The loss of three fresh networks on their first batches, regularization and dropout at 0 with their code in place,
-        and the gradient of one of them. The data have been seen to be finite by `non-finite-data`. Where it is not, every
-        function that was called is gone through backwards from the loss, and from there the numbers that are not finite are
-        followed to the call that got finite ones; of a gradient, to the first operation that made one of finite ones.
+        The loss of three or more fresh networks on their first batches, regularization and dropout at 0 with their code in
+        place, and the gradient of one of them. The data have been seen to be finite by `non-finite-data`. Where it is not,
+        every function that was called is gone through backwards from the loss, and from there the numbers that are not
+        finite are followed to the call that got finite ones; of a gradient, to the first operation that made one of finite
+        ones.
 
     Sources:
         - the study notes, figure 10 bottom left: numbers left the range
@@ -62,7 +65,7 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
 
     batches = probe.take(subject, samples=4 * (subject.batch_size or 1))
     plain = probe.bare(subject)
-    for seed in range(subject.seed, subject.seed + networks):
+    for seed in range(subject.seed, subject.seed + (0 if _known_to_be_finite(subject) else networks)):
         start = probe.begin_with(subject, seed, batches, answers=False)
         bad = sum(int((~torch.isfinite(outputs)).sum()) for outputs in start.outputs)
         if bad or not math.isfinite(start.loss):
@@ -73,7 +76,7 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
                 facts={"measured": start.loss, "expected": 0.0, "tolerance": 0.0, "outputs": float(bad)},
                 confidence=0.99,
             )
-    slopes = probe.gradient(plain, plain.build(subject.seed), batches[0])
+    slopes = _steps.slopes(subject)
     wrong = [name for name, slope in slopes.items() if not bool(torch.isfinite(slope).all())]
     if not wrong:
         return None
@@ -83,3 +86,12 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
         facts={"measured": float(len(wrong)), "expected": 0.0, "tolerance": 0.0},
         confidence=0.98,
     )
+
+
+def _known_to_be_finite(subject: Subject) -> bool:
+    """Tell whether outputs and loss of several networks were found to be finite when the first loss was measured."""
+    try:
+        _first_loss.first_loss(subject)
+    except NotApplicable:
+        return False
+    return True

@@ -11,7 +11,7 @@ from lossdoc import specimens
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Passed, Severity
 from lossdoc.rule import rule
-from lossdoc.subject import Batch, Subject
+from lossdoc.subject import Subject
 
 LOSSES = "the losses of a first step"
 
@@ -84,21 +84,22 @@ def _parts(subject: Subject) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
     """Yield what is to be the same each time: the weights, the data and the loss."""
     import torch
 
-    from lossdoc import probe, train
-
-    def batch() -> Batch:
-        return probe.take(subject, samples=1)[0]
+    from lossdoc import probe, signals, train
 
     def weights() -> list[Any]:
-        return [each.detach() for each in probe.untouched(subject).build(subject.seed).state_dict().values()]
+        with train.seeded(subject.seed):
+            return [each.detach().clone() for each in subject.build(subject.seed).state_dict().values()]
 
     def data() -> list[Any]:
-        parts = batch().inputs
+        with train.seeded(subject.seed, 0):
+            parts = next(iter(subject.batches("train", 0))).inputs
         given = parts.values() if isinstance(parts, Mapping) else [parts]
         return [each for each in given if isinstance(each, torch.Tensor)]
 
     def loss() -> list[Any]:
-        found = batch()
+        found = probe.take(subject, samples=1)[0]
+        if subject.recipe.step is None:
+            found = signals.some(subject, found)
         training = train.begin(probe.untouched(subject), subject.seed)
         probe.must_have_loss(subject, training.model(), found)
         with train.seeded(subject.seed, 0):

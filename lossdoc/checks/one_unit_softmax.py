@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossdoc import specimens
+from lossdoc.checks import _heads
 from lossdoc.findings import Evidence, Severity
 from lossdoc.parts.losses import Bce
 from lossdoc.rule import rule
@@ -67,12 +68,10 @@ def one_unit_softmax(subject: Subject, *, rounding: float = 1e-6) -> Evidence | 
     """
     from lossdoc import probe
 
-    model = probe.untouched(subject).build(subject.seed)
-    batch = probe.take(subject, samples=1)[0]
-    outputs = probe.outputs_of(subject, model, batch)
+    batch, outputs = probe.first_answer(subject)
     if outputs.numel() != batch.size or bool(((outputs - 1).abs() > rounding).any()):
         return None
-    if probe.last_function(model, batch) != "Softmax":
+    if _heads.function_of(subject, batch) != "Softmax":
         return None
     return Evidence(
         "the model ends in a softmax over one unit: every output is 1, whatever the inputs are",

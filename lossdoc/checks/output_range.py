@@ -84,10 +84,10 @@ def output_range(subject: Subject, *, lost: float = 0.1, noticed: float = 0.01) 
         - Bishop (2006), Pattern Recognition and Machine Learning, section 5.2: output activation and loss belong together
         - TheDeepChecker, Ben Braiek and Khomh (2023), Testing Feedforward Neural Networks Training Programs
     """
-    asked = _answers.probed(subject, samples=256)
-    head = _heads.head_of(subject, asked.batch)
+    head = _heads.head_of(subject, _answers.probed(subject).batch)
     if head is None:
         raise NotApplicable("the outputs are not made by an activation with a bounded range")
+    asked = _answers.probed(subject, samples=256)
     found = _of_logits(subject, asked, head) if subject.loss.takes == "logits" else _of_values(subject, asked, head)
     best, ideal, nothing = found
     if not all(map(math.isfinite, found)) or not nothing > ideal:

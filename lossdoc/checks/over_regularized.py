@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from lossdoc.checks import _compared, _specimens
 from lossdoc.findings import Answer, Evidence, Passed, Severity
-from lossdoc.ranking import LEARNED
+from lossdoc.ranking import CHANCE, CLEARLY, LEARNED
 from lossdoc.rule import rule
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def over_regularized(experiments: Experiments) -> Answer:
         Without regularization and dropout the model learns surely more in the same steps: an error where it had learned
         less than half of that, a warning from a tenth on. Of penalties alone the gradient at the first weights must be a
         tenth of the loss's or more; where it is larger than the loss's, a tenth of what is left undone is a warning, too.
+        It is an error where without them the model surely does better on both splits and leaves less than half as much
+        undone of the training split: what a sound penalty takes there it gives back on the validation split.
 
     Sources:
         - the study notes' checklist, step 5
@@ -68,6 +71,7 @@ def over_regularized(experiments: Experiments) -> Answer:
     pull = _pull(subject)
     facts = found.facts if math.isnan(pull) else {**found.facts, "gradient_ratio": pull}
     severity = found.severity or (Severity.WARNING if _costs(found, pull) else None)
+    severity = Severity.ERROR if _holds_down(found, pull) else severity
     if severity is None or (pull < MATTERS and not any("dropout" in term for term in terms)):
         return Passed(f"without {', '.join(terms)}: {found.told}", facts)
     beside = "" if math.isnan(pull) else f"; at first the penalties' gradient is {pull:.2g} times the loss's"
@@ -78,6 +82,19 @@ def over_regularized(experiments: Experiments) -> Answer:
 def _costs(found: _compared.Compared, pull: float) -> bool:
     """Tell whether penalties that outweigh the loss at first leave a tenth more undone than there would be without them."""
     return pull > 1 and found.sure and 1 - found.after.score < (1 - LEARNED) * (1 - found.before.score)
+
+
+def _holds_down(found: _compared.Compared, pull: float) -> bool:
+    """Tell whether penalties leave more than twice as much undone of the training split, and more of the validation split.
+
+    What a sound penalty takes from the training split it gives back on the validation split.
+    """
+    from lossdoc.experiments import Gain
+
+    before, after = found.before.train_scores, found.after.train_scores
+    known = Gain.between(before, after)
+    undone, free = 1 - fmean(before), 1 - fmean(after)
+    return pull >= MATTERS and found.sure and known.p < CHANCE and free < CLEARLY * undone
 
 
 def _terms(subject: Subject) -> list[str]:

@@ -91,7 +91,12 @@ def _pressed(same: Sequence[Activation], left: float) -> Evidence:
     return Evidence(
         f"a softmax over {same[0].units} units stands between the layers ({same[0].place}): behind it samples differ by "
         f"{kept:.1g} of what they did before",
-        facts={"measured": kept, "expected": 1.0, "tolerance": 1 - left, "units": float(same[0].units)},
+        facts={
+            "measured": kept,
+            "expected": 1.0,
+            "tolerance": 1 - left if kept < left else 0.0,
+            "units": float(same[0].units),
+        },
         severity=Severity.ERROR if kept < left else None,
         confidence=0.96,
         causes=("a softmax between the layers: of n units each gets 1/n on average, and differs from it by even less",),

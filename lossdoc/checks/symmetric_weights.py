@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lossdoc import specimens
+from lossdoc.checks import _steps
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -58,14 +59,12 @@ def symmetric_weights(subject: Subject, *, alike: float = 1e-6) -> Evidence | No
     """
     from lossdoc import probe
 
-    plain = probe.bare(subject)
-    model = plain.build(subject.seed)
-    batch = probe.take(subject, samples=1)[0]
-    probe.must_have_loss(subject, model, batch)
+    model = probe.bare(subject).build(subject.seed)
+    probe.must_have_loss(subject, model, probe.take(subject, samples=1)[0])
     wide = {name: each for name, each in probe.parameters_of(model).items() if each.ndim > 1 and len(each) > 1}
     if not wide:
         raise NotApplicable("no layer has two units or more")
-    slopes = probe.gradient(plain, model, batch)
+    slopes = _steps.slopes(subject)
     found = [name for name, each in wide.items() if _same_rows(each, alike) and _same_rows(slopes.get(name), alike)]
     if not found:
         return None

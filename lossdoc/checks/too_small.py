@@ -48,7 +48,8 @@ def too_small(experiments: Experiments, *, wider: float = 4.0) -> Answer:
         Neither ten times nor a tenth of the rate learns notably more, and with hidden layers four times as wide, with
         weights of the same distribution, the model learns more than twice as much, surely, of the validation split and more
         of the training split, too. Time must not be what lacks: at the pace of its second half the loss would not come half
-        of the way to that of the wide network in four times the steps.
+        of the way to that of the wide network in four times the steps. A warning where the network as it is learns a quarter
+        of what there is or more: that a larger one would do better is no fault.
 
     Sources:
         - Goodfellow, Bengio, Courville, Deep Learning, 2016, section 5.2: capacity and underfitting
@@ -67,7 +68,8 @@ def too_small(experiments: Experiments, *, wider: float = 4.0) -> Answer:
     if _would_do(base, wide):
         raise NotApplicable(f"the loss still falls after {base.steps} steps: what the network could hold is not known")
     summary = f"with hidden layers {wider:g} times as wide the network gets {found.told}"
-    return Evidence(summary, {**found.facts, "wider": wider}, confidence=found.confidence)
+    severity = Severity.ERROR if _compared.failing(experiments) else Severity.WARNING
+    return Evidence(summary, {**found.facts, "wider": wider}, confidence=found.confidence, severity=severity)
 
 
 def _would_do(base: Experiment, wide: Experiment) -> bool:

@@ -90,11 +90,11 @@ def unscaled_inputs(subject: Subject, *, far: float = 10.0, breaking: float = 10
         raise NotApplicable("the inputs are all 0 or not finite")
     facts = {"measured": size, "expected": 1.0, "tolerance": far - 1, "largest": top}
     if size <= far and top >= faint:
-        return _columns(subject, batches, facts, breaking) or Passed(f"the inputs have root mean square {size:.3g}", facts)
+        return _columns(subject, batches, breaking) or Passed(f"the inputs have root mean square {size:.3g}", facts)
     if _normalizes(subject, batches[0]):
         raise NotApplicable("the model normalizes its inputs itself")
     if size <= far:
-        return _tiny(subject, batches[0], facts, breaking)
+        return _tiny(subject, batches[0], {**facts, "tolerance": 1 - faint}, breaking)
     return _large(subject, batches[0], inputs, facts, breaking)
 
 
@@ -130,13 +130,13 @@ def _tiny(subject: Subject, batch: Batch, facts: Facts, breaking: float) -> Evid
     return Evidence(
         f"no input is larger than {facts['largest']:.2g}: the first layer puts out next to nothing"
         + (f"; the planned steps make the outputs depend on the inputs by some {reached:.2g}" if short else ""),
-        facts={**facts, "reach": reached, "wanted": wanted},
+        facts={**facts, "measured": facts["largest"], "size": facts["measured"], "reach": reached, "wanted": wanted},
         severity=Severity.ERROR if short or facts["measured"] * breaking < 1 else None,
         causes=("a division made twice, such as pixels by 255 and again by 255",),
     )
 
 
-def _columns(subject: Subject, batches: list[Batch], facts: Facts, breaking: float) -> Evidence | None:
+def _columns(subject: Subject, batches: list[Batch], breaking: float) -> Evidence | None:
     """Look for columns that matter and are tiny beside the others."""
     import torch
 
@@ -165,7 +165,14 @@ def _columns(subject: Subject, batches: list[Batch], facts: Facts, breaking: flo
         f"{'feature' if len(columns) == 1 else 'features'} {named}: {found.ratio:.3g} times smaller than the largest "
         f"one, and only they explain {found.share:.0%} of the targets' variance"
         + (f"; the planned steps make the outputs depend on them by some {reached:.2g}" if short else ""),
-        facts={**facts, "ratio": found.ratio, "share": found.share, "reach": reached, "wanted": wanted},
+        facts={
+            "measured": found.ratio,
+            "expected": 1.0,
+            "tolerance": breaking - 1,
+            "share": found.share,
+            "reach": reached,
+            "wanted": wanted,
+        },
         severity=Severity.ERROR if short else None,
     )
 

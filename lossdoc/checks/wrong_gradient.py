@@ -57,7 +57,8 @@ def wrong_gradient(subject: Subject, *, apart: float = 0.01, lost: float = 0.5) 
     Decided by:
         Autograd and central differences in float64, along one direction in each of twelve parameters: half its own gradient,
         half random, at weights moved a little off the places where a ReLU bends. It is wrong where they are 1 % apart and
-        differences of two lengths agree within 0.1 %. Of the user's own step: a function named `clip_grad...` is called
+        differences of two lengths, one 64 times the other, agree within 0.1 % and a hundredth of how far both are from it,
+        so that no bend lies between. Of the user's own step: a function named `clip_grad...` is called
         before the last `backward()` and not behind it, an error where the gradient at the optimizer's first step is longer
         than the limit; and float16 with a loss that is not scaled up, an error where more than half of the gradients that
         float32 knows are 0.
@@ -110,11 +111,17 @@ def _half_unscaled(subject: Subject, course: Course, lost: float) -> Evidence | 
     pairs = [(due[name], given) for name, given in (record.gradients or {}).items() if name in due]
     known = sum(int((slope != 0).sum()) for slope, _ in pairs)
     gone = sum(int(((slope != 0) & (given == 0)).sum()) for slope, given in pairs) / max(known, 1)
+    many = gone > lost
     return Evidence(
         f"{subject.recipe.step.word if subject.recipe.step else ''} computes in float16 and does not scale its loss: "
         f"{gone:.1%} of the gradients that float32 knows are rounded to 0 at the first step, and more as they get smaller",
-        facts={"measured": gone, "expected": 0.0, "tolerance": 0.0},
-        severity=None if gone > lost else Severity.WARNING,
+        facts={  # of the share that is lost, or of the times that the loss was scaled
+            "measured": gone if many else 0.0,
+            "expected": 0.0 if many else 1.0,
+            "tolerance": lost if many else 0.0,
+            "lost": gone,
+        },
+        severity=None if many else Severity.WARNING,
         confidence=0.9,
         causes=("float16 without a scaled loss",),
         remedies=("scale the loss: `scaler.scale(loss).backward()`, `scaler.step(optimizer)`, `scaler.update()`",),

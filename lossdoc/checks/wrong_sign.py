@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lossdoc import specimens
-from lossdoc.checks import _better
+from lossdoc.checks import _better, _steps
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.rule import rule
@@ -62,7 +62,7 @@ def wrong_sign(subject: Subject, *, trials: int = 5, least: float = 0.1, sure: f
     found = _better.judge(subject)
     if found is not None:
         return found
-    cosines, weights = _cosines(subject, trials)
+    cosines, weights = _cosines(subject, trials, least)
     limit = -max(least, sure / math.sqrt(len(cosines) * weights))
     mean = sum(cosines) / len(cosines)
     facts = {"measured": mean, "expected": 1.0, "tolerance": 1.0 - limit, "weights": float(weights)}
@@ -78,8 +78,11 @@ def wrong_sign(subject: Subject, *, trials: int = 5, least: float = 0.1, sure: f
     )
 
 
-def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
-    """Return the cosine of a first step with the downhill direction for several networks, and the number of weights."""
+def _cosines(subject: Subject, trials: int, least: float) -> tuple[list[float], int]:
+    """Return the cosine of a first step with the downhill direction for several networks, and the number of weights.
+
+    One network whose step does not go uphill decides.
+    """
     import torch
 
     from lossdoc import probe, train
@@ -89,18 +92,24 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
     batches = probe.take(subject, samples=trials * (subject.batch_size or 1))
     for trial in range(trials):
         batch = batches[trial % len(batches)]
-        training = probe.training_of(subject, subject.seed + trial)
-        model = training.model()
-        probe.must_have_loss(subject, model, batch)
-        before = probe.parameters_of(model)
-        slopes = probe.gradient(plain, model, batch)
-        with train.seeded(subject.seed, trial):
-            training.step(batch, 1.0, 0)
-        after = dict(training.model().named_parameters())
+        if trial == 0:
+            course = _steps.course(subject)
+            if course.cut:
+                raise NotApplicable("the loss of the step has no gradient")
+            before, after, slopes = course.before, course.first, _steps.slopes(subject)
+        else:
+            training = probe.training_of(subject, subject.seed + trial)
+            model = training.model()
+            probe.must_have_loss(subject, model, batch)
+            before = probe.parameters_of(model)
+            slopes = probe.gradient(plain, model, batch)
+            with train.seeded(subject.seed, trial):
+                training.step(batch, 1.0, 0)
+            after = probe.parameters_of(training.model())
         if not slopes:
             raise NotApplicable("the loss has no gradient")
         names = [name for name in slopes if name in after and after[name].shape == before[name].shape]
-        moved = torch.cat([(after[name].detach() - before[name]).double().reshape(-1) for name in names])
+        moved = torch.cat([(after[name] - before[name]).double().reshape(-1) for name in names])
         downhill = -torch.cat([slopes[name].double().reshape(-1) for name in names])
         size = float(moved.norm() * downhill.norm())
         weights = len(moved)
@@ -109,4 +118,6 @@ def _cosines(subject: Subject, trials: int) -> tuple[list[float], int]:
                 "the first step does not change the weights" if size == 0 else "the first step is not finite"
             )
         found.append(float(moved @ downhill) / size)
+        if found[-1] >= -least:
+            break
     return found, weights

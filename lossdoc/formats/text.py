@@ -84,9 +84,17 @@ def _report(report: Report, screen: Screen) -> RenderableType:
             from lossdoc.formats import _proofs  # only a checkup makes experiments
 
             parts += _proofs.shown(finding.proof, screen, whole=number == 0 or screen.verbosity > 0)
-    parts += [Padding(Text(one.summary), (0, 0, 0, 2)) for one in report.measured.values()]
+    parts += _measured(report, screen)
     parts += _examined(report, screen)
     return Group(*parts, Text(""))
+
+
+def _measured(report: Report, screen: Screen) -> Iterable[RenderableType]:
+    """Return what was measured and found right: that is what a healthy verdict rests on; of a sick one on demand."""
+    if report.primary in ("healthy", "inconclusive") or screen.verbosity > 0:
+        yield from (Padding(Text(one.summary), (0, 0, 0, 2)) for one in report.measured.values())
+    elif report.measured:
+        yield Padding(Text(f"{len(report.measured)} other measurements are as they should be.", style="dim"), (0, 0, 0, 2))
 
 
 def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:

@@ -18,11 +18,13 @@ SQUASHING = ("sigmoid", "tanh", "softmax", "log_softmax")
 HALF = ("relu",)
 SOUND = ("leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "softplus")
 SIGNALS = ("saturated-units", "vanishing-gradients", "exploding-gradients", "exploding-activations", "vanishing-activations")
+WIDE, NARROW = ("relu", "elu"), ("elu", "relu", "tanh")
+FEW = 10  # units in a layer: in a deep net of narrower ReLU layers one layer dies sooner or later (Lu and others, 2019)
 MODULES = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Softmax": "softmax", "ReLU": "relu"}
 
 
 def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
-    """Yield ReLU (and ELU, which keeps the sign) for what is not one, a leaky ReLU and an ELU for ReLU."""
+    """Yield ReLU and ELU (in narrow layers ELU first, and tanh) for what is not one, a leaky ReLU and an ELU for ReLU."""
     if not patient.layers:
         yield from _in_modules(patient)
         return
@@ -31,9 +33,10 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     odd = [place for place, name in names.items() if name not in (*HALF, *SOUND)]
     if odd:
         told = ", ".join(dict.fromkeys(names[place] for place in odd))
-        for new in ("relu", "elu"):
+        old = {names[place] for place in odd}
+        for new in [one for one in (NARROW if _narrow(patient) else WIDE) if one not in old]:
             layers = _layers.replaced(patient.written, odd, new)
-            prior = 0.3 if {names[place] for place in odd} == {"tanh"} else None  # tanh is sound but in deep networks
+            prior = 0.3 if old == {"tanh"} else None  # tanh is sound but in deep networks
             summary = f"{new} in place of {told} in the hidden layers"
             yield Change(summary, {"model.layers": layers}, causes_of(names[odd[0]]), prior=prior)
         return
@@ -42,6 +45,13 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         layers = _layers.replaced(patient.written, halves, new)
         summary = f"{new} in place of relu in the hidden layers"
         yield Change(summary, {"model.layers": layers}, ("dead-relu",), prior=0.2)
+
+
+def _narrow(patient: Patient) -> bool:
+    """Tell whether a hidden layer has so few units that all of them may die, which those of ELU and tanh cannot."""
+    ends = _layers.head(patient)
+    widths = [getattr(layer, "out", None) for layer in patient.layers[: ends[0]]] if ends is not None else []
+    return any(isinstance(width, int) and width < FEW for width in widths)
 
 
 def causes_of(name: str) -> tuple[str, ...]:
