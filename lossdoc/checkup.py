@@ -25,7 +25,7 @@ from lossdoc.subject import Subject, Trials
 
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
-EXPERIMENTING = 60.0  # seconds for the experiments where no budget is given
+EXPERIMENTING = 40.0  # seconds for the experiments where no budget is given
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,8 @@ def _notes(search: Search) -> Iterator[str]:
     made = [one for one in search.tried if one.after is not None]
     if made and made[0].after is not None:
         steps, seeds = made[0].after.steps, len(made[0].after.scores)
-        yield f"{len(made)} changes tried, each trained for {steps} steps from {seeds} seeds"
+        many = "1 change" if len(made) == 1 else f"{len(made)} changes"
+        yield f"{many} tried, each trained for {steps} steps from {seeds} seeds"
     elif not search.why:
         yield "no change is known that could be tried against this"
     if search.why:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from lossdoc.parts.regularizers import L1, L2
 from lossdoc.rule import Rule, checks, examine
 from lossdoc.specimens import OwnLoss, OwnPenalty
 from lossdoc.subject import Subject
+from lossdoc.train import seeded
 
 torch.set_num_threads(1)
 SANITY: list[Rule[Subject]] = [each for each in checks.all() if each.matter == "Subject"]
@@ -488,3 +489,31 @@ def test_three_samples_in_one_order_prove_nothing() -> None:
 
     with pytest.raises(NotApplicable, match="too few"):
         BY_NAME["unshuffled-data"].fires(specimens.healthy(batches=specimens.fed(few, shuffle=False)))
+
+
+class Wide(nn.Module):
+    """A network that makes so many numbers of a sample that it counts as large; it notes how many samples it was given."""
+
+    given: ClassVar[list[int]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(specimens.FEATURES, 150_000), nn.Linear(150_000, specimens.CLASSES)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        Wide.given.append(len(inputs))
+        scores: torch.Tensor = self.head(self.body(inputs).relu())
+        return scores
+
+
+def test_all_checks_together_ask_a_large_model_for_a_handful_of_batches() -> None:
+    def build(seed: int) -> nn.Module:
+        with seeded(seed):
+            return Wide()
+
+    Wide.given.clear()
+    subject = specimens.healthy(build=build)
+    report = examine("sanity", subject, SANITY)
+    assert [finding.name for finding in report.findings] == []
+    whole = next(iter(subject.batches("train", 0))).size
+    assert sum(Wide.given) <= 30 * whole, "what was measured is shared, and some samples stand for a batch"
