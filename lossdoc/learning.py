@@ -33,7 +33,7 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
     beside = _Beside(experiments)
     beside.ask(checks.get("lr-too-low"), _rates.too_low)
     beside.ask(patterns.get("lr-too-high"), _rates.too_high)
-    judged = examine("learning", experiments, asked, source=source)
+    judged = examine("learning", experiments, sorted(asked, key=lambda one: one.code), source=source)
     beside.ask(patterns.get("run-to-run-variance"), repeatability)
     beside.ask(patterns.get("not-learning"), stuck)
     skipped = {**judged.skipped, **beside.skipped}

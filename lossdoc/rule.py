@@ -131,12 +131,12 @@ def examine(
     inconclusive: str | None = None,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Put every rule to one thing and report; findings come strongest first, then surest."""
+    """Put every rule to one thing, in their order, and report; findings come strongest first, then surest."""
     found: list[tuple[Rule[Thing], Finding]] = []
     passed: list[str] = []
     measured: dict[str, Passed] = {}
     skipped: dict[str, str] = {}
-    for each in sorted(rules, key=lambda one: one.code):
+    for each in rules:
         try:
             answer = each.judge(thing)
         except NotApplicable as why:
@@ -148,10 +148,21 @@ def examine(
         passed.append(each.code)
         if answer is not None:
             measured[each.code] = answer
+    found.sort(key=lambda one: one[0].code)
     kept = _settle(found, skipped)
     kept.sort(key=lambda finding: (finding.severity.rank, -finding.evidence.confidence, finding.code))
     return Report(
-        title, source, run, tuple(kept), tuple(passed), skipped, thing, decisive, inconclusive, tuple(notes), measured
+        title,
+        source,
+        run,
+        tuple(kept),
+        tuple(sorted(passed)),
+        dict(sorted(skipped.items())),
+        thing,
+        decisive,
+        inconclusive,
+        tuple(notes),
+        dict(sorted(measured.items())),
     )
 
 
