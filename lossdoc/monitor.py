@@ -12,7 +12,7 @@ import numpy as np
 from lossdoc import logged
 from lossdoc.curve import Curve, Series
 from lossdoc.diagnosis import FEWEST, chosen, examine_curve
-from lossdoc.errors import UserError
+from lossdoc.errors import UserError, did_you_mean, kind_of
 from lossdoc.logged import Known
 from lossdoc.showing import Report
 from lossdoc.verdicts import NOT_YET, Verdicts
@@ -27,6 +27,7 @@ EARLY = 0.5
 """Of a run whose end is known it is told that something is slow, or has not happened, only in the second half: by all that
 is known at time t, what has not happened yet will not have happened at k·t with probability 1/k (Gott, 1993), so that before
 the half it is more likely to happen in time than not. A loss that does not move at all is told of as soon as that lasts."""
+OTHERS = ("lr", "train_accuracy", "val_accuracy", "grad_norm")
 LATE = NOT_YET - {"not-learning"}
 Told = Callable[[Report], object]
 
@@ -103,17 +104,24 @@ class Monitor:
         Without `step` the training losses are counted. `others` may be `lr`, `train_accuracy`, `val_accuracy`, `grad_norm`.
 
         Raises:
-            UserError: when a step is less than the one before.
+            UserError: when a step is less than the one before, something is no number, or another name stands in place of
+                `train` and `val`.
         """
+        strange = [name for name in others if name not in OTHERS]
+        if strange and train is None and val is None:
+            hint = did_you_mean(strange[0], ("train", "val"))
+            raise UserError.of(f"the Monitor's losses are called train= and val=, not {strange[0]}={hint}", kind="name")
+        train, val = _number("train", train), _number("val", val)
         if step is None:
             step = self.points + (train is not None)
         at = float(step)
         for log, value in ((self._train, train), (self._val, val)):
             if value is not None:
-                self._add(log, at, float(value))
+                self._add(log, at, value)
         for name, value in others.items():
-            if value is not None:
-                self._add(self._others.setdefault(name, _Log(name)), at, float(value))
+            number = _number(name, value)
+            if number is not None:
+                self._add(self._others.setdefault(name, _Log(name)), at, number)
         if self.points >= self._next or self._breaks(train, val):
             self._look()
 
@@ -186,6 +194,20 @@ class Monitor:
         logged.context(known)
         self.planned = self.planned or planned
         self.known = {**{name: value for name, value in known.items() if value is not None}, **_said(self.known)}
+
+
+def _number(name: str, value: Any) -> float | None:
+    """Return a measured value as a number; a tensor leaves its graph behind.
+
+    Raises:
+        UserError: when it is none.
+    """
+    if value is None:
+        return None
+    try:
+        return float(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError.of(f"{name}: got {kind_of(value)}; a single number is meant", kind="number") from None
 
 
 def _said(known: Mapping[str, Any]) -> dict[str, Any]:

@@ -353,3 +353,23 @@ def test_importing_lossdoc_is_cheap_and_offers_all() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
     assert done.stdout.split("\n")[:2] == ["[]", "False True True True False"]
     assert all(getattr(lossdoc, name) for name in lossdoc.__all__)
+
+
+class CutOff(nn.Module):
+    """A network whose body gets no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(8, 16), nn.Linear(16, 3)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.head(self.body(inputs).relu().detach())
+        return scores
+
+
+def test_an_optimizer_of_torch_hides_nothing() -> None:
+    model, inputs = CutOff(), torch.randn(300, 8)
+    data = inputs, inputs[:, :3].argmax(1)
+    assert lossdoc.check(model, data, nn.CrossEntropyLoss()).primary == "detached-loss"
+    given = torch.optim.Adam(model.parameters(), 1e-3)
+    assert lossdoc.check(model, data, nn.CrossEntropyLoss(), optimizer=given).primary == "detached-loss"

@@ -314,3 +314,14 @@ def test_rank_correlation_against_the_formula_without_ties() -> None:
     formula = 1 - 6 * np.square(one - other).sum() / (20 * (20**2 - 1))
     assert metric_mismatch.rank_correlation(one**3, np.exp(other / 5)) == pytest.approx(formula)
     assert metric_mismatch.rank_correlation(one, np.ones(20)) == 0
+
+
+@pytest.mark.parametrize(("activation", "warned"), [("ReLU", True), ("Softplus", True), ("LeakyReLU", False)])
+def test_logits_that_cannot_fall_below_zero_are_a_warning(activation: str, warned: bool) -> None:
+    subject = specimens.healthy(build=specimens.followed_by(specimens.mlp(), activation))
+    try:
+        evidence = checks.get("output-range").fires(subject)
+    except NotApplicable:
+        evidence = None
+    assert (evidence is not None) == warned
+    assert evidence is None or evidence.severity is Severity.WARNING

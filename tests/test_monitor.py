@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import lossdoc
-from lossdoc import Monitor, monitor
+from lossdoc import Monitor, UserError, monitor
 from lossdoc.curve import Curve
 from lossdoc.diagnosis import examine_curve
 from lossdoc.findings import Evidence, Report, Severity
@@ -148,3 +148,22 @@ def test_what_the_callback_raises_passes_through() -> None:
 
 def test_the_example_runs() -> None:
     assert doctest.testmod(monitor).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"trian": 1.0}, "called train= and val="),
+        ({"train": "a"}, "train: got .*a single number is meant"),
+        ({"train": torch.ones(3)}, "a single number is meant"),
+    ],
+)
+def test_what_cannot_be_a_loss_is_told(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Monitor().log(1, **given)
+
+
+def test_a_loss_that_still_has_its_graph_is_taken() -> None:
+    monitor = Monitor()
+    monitor.log(1, train=torch.ones((), requires_grad=True) * 2, strange=1.0)
+    assert monitor.points == 1

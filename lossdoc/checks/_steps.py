@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lossdoc.checks._events import Event, Record, recorded, watching
 from lossdoc.errors import UserCodeError
-from lossdoc.subject import Batch, Subject, kept
+from lossdoc.parts.optimizers import Sgd
+from lossdoc.subject import Batch, LiveOptimizer, Optimizer, Recipe, Subject, kept
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -196,7 +197,8 @@ def _flow(subject: Subject, steps: int) -> Flow:
     batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
     objective = train.Objective(plain.build(subject.seed), plain.loss, plain.recipe.penalties).train()
     probe.must_have_loss(subject, objective.model, batches[0])
-    state = train.start(objective, plain.recipe.optimizer)
+    optimizer, hyper = _mover(plain.recipe)
+    state = train.start(objective, optimizer)
     record = Record()
     known = {f"model.{name}" for name, slope in slopes(subject).items() if bool((slope != 0).any())}
     zero = missing = [] if known >= set(state.params) else list(state.params)  # of the first step, where they have one
@@ -207,7 +209,7 @@ def _flow(subject: Subject, steps: int) -> Flow:
         zero = [name for name in zero if name not in grads or not bool((grads[name] != 0).any())]
         if not zero:
             break
-        state = train.update(plain.recipe.optimizer, state, grads, plain.recipe.hyper)
+        state = train.update(optimizer, state, grads, hyper)
     return Flow(
         _short(state.params),
         _short(zero),
@@ -217,6 +219,14 @@ def _flow(subject: Subject, steps: int) -> Flow:
         steps,
         record,
     )
+
+
+def _mover(recipe: Recipe) -> tuple[Optimizer, Mapping[str, float]]:
+    """Return what moves the weights a little while their gradients are watched: descent for one that needs a module."""
+    if isinstance(recipe.optimizer, LiveOptimizer):
+        plain = Sgd()
+        return plain, plain.hyper
+    return recipe.optimizer, recipe.hyper
 
 
 def _short(names: Iterable[str]) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ def output_range(subject: Subject, *, lost: float = 0.1, noticed: float = 0.01) 
         The function that makes the outputs tells their range. With the outputs in that range that come nearest to the
         targets, the loss keeps a remainder; its share of the loss of the best constant answer (for logits: of outputs that
         are all 0) can never be learned, however long one trains. It is an error above a tenth: where the loss is a squared
-        error, nine tenths of the targets' variance are then the most that can be explained. A warning above a hundredth.
+        error, nine tenths of the targets' variance are then the most that can be explained. A warning above a hundredth, and
+        for logits that cannot fall below 0 in any case: units that are off get no gradient.
 
     Sources:
         - Bishop (2006), Pattern Recognition and Machine Learning, section 5.2: output activation and loss belong together
@@ -94,6 +95,15 @@ def output_range(subject: Subject, *, lost: float = 0.1, noticed: float = 0.01) 
         raise NotApplicable("the loss does not tell what the best outputs are")
     share = (best - ideal) / (nothing - ideal)
     facts = {"measured": share, "expected": 0.0, "tolerance": lost, "lowest": head.low, "highest": head.high}
+    if share <= noticed and subject.loss.takes == "logits" and head.low >= 0:
+        return Evidence(
+            f"the model ends in {head.told}, and the loss takes logits, which must be able to fall below 0: where all of a "
+            "sample's are off, nothing tells the right class from the others, and no gradient passes",
+            facts={**facts, "measured": head.low, "expected": -math.inf, "tolerance": 0.0},
+            severity=Severity.WARNING,
+            confidence=0.9,
+            remedies=(f"take the {head.function.lower()} off the end of the model",),
+        )
     if share <= noticed:
         return Passed(f"the model ends in {head.told}: enough for these targets", facts)
     return Evidence(
