@@ -23,7 +23,6 @@ from lossdoc.remedy import Patient
 from lossdoc.rule import Rule, checks, examine, patterns, resolve
 from lossdoc.subject import Subject, Trials
 
-DEAR = ("LS4", "LS52")  # initialization, and gradients through depth
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
 EXPERIMENTING = 40.0  # seconds for the experiments where no budget is given
@@ -81,14 +80,9 @@ class Case:
 def sanity(case: Case) -> Report:
     """Examine the model before any training: step 3 of the checklist, and whatever else one look can show."""
     case.progress.stage("sanity: first loss, data, initialization, first step")
-    rules = [ending(one, case.until) for one in sorted(case.rules("Subject"), key=_cost)]
+    rules = [ending(one, case.until) for one in sorted(case.rules("Subject"), key=lambda one: (one.dear, one.code))]
     with train.undisturbed():
         return examine("sanity", case.subject, rules, source=case.subject.source)
-
-
-def _cost(one: Rule[Any]) -> tuple[bool, str]:
-    """Put those last that measure dozens of fresh networks, so that a short time is spent on many checks, not on one."""
-    return one.code.startswith(DEAR), one.code
 
 
 def memorize(case: Case) -> Report:

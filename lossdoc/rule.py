@@ -50,7 +50,8 @@ class Rule(Generic[Thing]):
     """A question that is answered by evidence, by `Passed` with what was measured, or by None.
 
     `fires_on` and `quiet_on` make the things on which the rule must and must not fire: its first tests and its picture.
-    `mutes` are the names of rules whose findings this one explains: where it fires they are not reported.
+    `mutes` are the names of rules whose findings this one explains: where it fires they are not reported. `dear`: it costs
+    as much as many others, and is asked after them where time is short.
     """
 
     code: str
@@ -59,6 +60,7 @@ class Rule(Generic[Thing]):
     fires_on: tuple[Callable[[], Thing], ...]
     quiet_on: tuple[Callable[[], Thing], ...]
     mutes: tuple[str, ...]
+    dear: bool = False
 
     @cached_property
     def name(self) -> str:
@@ -111,11 +113,12 @@ def rule(
     fires_on: Sequence[Callable[[], Thing]],
     quiet_on: Sequence[Callable[[], Thing]],
     mutes: Sequence[str] = (),
+    dear: bool = False,
 ) -> Callable[[Callable[[Thing], Answer]], Rule[Thing]]:
     """Make a function a rule; its name is the rule's, its docstring the page, its keyword-only defaults the thresholds."""
 
     def decorate(judge: Callable[[Thing], Answer]) -> Rule[Thing]:
-        return Rule(code, severity, judge, tuple(fires_on), tuple(quiet_on), tuple(mutes))
+        return Rule(code, severity, judge, tuple(fires_on), tuple(quiet_on), tuple(mutes), dear)
 
     return decorate
 

@@ -12,6 +12,7 @@ from lossdoc.subject import Subject
 @rule(
     code="LS406",
     severity=Severity.NOTE,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(lambda: specimens.healthy(build=specimens.with_batchnorm(specimens.mlp())),),
     quiet_on=(
         specimens.healthy,

@@ -21,6 +21,7 @@ BY_CHANCE = 1e-3  # how probable so many dead units of a layer may be where half
 @rule(
     code="LS404",
     severity=Severity.WARNING,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(
         lambda: specimens.healthy(build=specimens.shifted(specimens.mlp(depth=2), -100.0)),
         lambda: specimens.healthy(build=specimens.shifted(specimens.mlp(depth=2), -100.0, units=13)),

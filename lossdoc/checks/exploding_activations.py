@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @rule(
     code="LS403",
     severity=Severity.WARNING,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=3), 30.0)),
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=8), 30.0)),

@@ -15,6 +15,7 @@ from lossdoc.subject import Subject
 @rule(
     code="LS522",
     severity=Severity.ERROR,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(
         lambda: specimens.healthy(build=specimens.refilled(specimens.exponential(hidden=5, depth=9), 2.0)),
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=8), 30.0)),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @rule(
     code="LS405",
     severity=Severity.WARNING,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=2, activation="Tanh"), 30.0)),
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(activation="Sigmoid"), 60.0)),

@@ -15,6 +15,7 @@ from lossdoc.subject import Subject
 @rule(
     code="LS402",
     severity=Severity.WARNING,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=3), 0.05)),
         lambda: specimens.healthy(build=specimens.refilled(specimens.mlp(depth=8, hidden=5), 0.004)),

@@ -15,6 +15,7 @@ from lossdoc.subject import Subject
 @rule(
     code="LS521",
     severity=Severity.ERROR,
+    dear=True,  # it measures dozens of fresh networks
     fires_on=(
         lambda: specimens.healthy(build=specimens.mlp(depth=8, activation="Sigmoid")),
         lambda: specimens.healthy(build=specimens.refilled(specimens.mlp(hidden=5, depth=8, activation="Sigmoid"), 2.0)),
