@@ -105,7 +105,8 @@ def types_of(finding: Mapping[str, Any], *, prepared: bool = False) -> list[str]
     proved = [
         kind for name, text, kind in REPAIRS if change and re.fullmatch(name, finding["name"]) and re.search(text, change)
     ]
-    return list(dict.fromkeys([*proved, *TYPES.get(finding["name"], ())]))
+    told = sorted([*proved, *TYPES.get(finding["name"], ())], key=lambda kind: kind != "wrong-hidden-activation")
+    return list(dict.fromkeys(told))
 
 
 def read(document: Mapping[str, Any], *, prepared: bool = False) -> Examined:

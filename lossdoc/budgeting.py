@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
 
-from lossdoc import loop
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
-from lossdoc.experiments import FEWEST, Experiments, planned
+from lossdoc.experiments import FEWEST, Experiments, paced, planned
 from lossdoc.following import OutOfTimeError
 from lossdoc.rule import Rule
+from lossdoc.samples import thinned
 from lossdoc.subject import Subject
 
 SHARES = {"sanity": 0.5, "overfit": 0.1, "training": 0.1}  # of a budget at most: the rest is for experiments, which prove
@@ -20,6 +20,7 @@ PROJECTED = 0.2  # of a stage's time after which is reckoned whether the rest of
 TUNES = "left out: it tunes and proves no cause, for which the budget is; `lossdoc sweep` does it by itself"
 SEEDS = 5  # of an experiment: a paired t test of 3 needs 2.5 times as large a gain for the same p
 FEW_SEEDS = 3  # where a step takes long: the user's own, a seed at a time, or a large network in little time
+SLOW = 0.05  # seconds a step of all seeds from which on fewer seeds are the better use of the time
 AGAIN, WORTH = 0.8, 1.5  # of the time that is left, where short trainings showed nothing, and how much longer is worth it
 SOME = 15.0  # seconds that the checks before any training get in any case: some answer is better than none
 
@@ -50,20 +51,24 @@ class Bench:
         now = time.monotonic()
         factor = min(self.made.shortened, AGAIN * (end - now) / (now - began))
         if factor >= WORTH:
-            self.made = Experiments(self.made.subject, self.made.seeds, int(self.made.steps * factor))
+            self.made = replace(self.made, steps=int(self.made.steps * factor), done={})
         return factor >= WORTH
 
     def _made(self, subject: Subject, many: int, until: float) -> Experiments:
         """Plan the experiments from so many seeds, from fewer where the trainings would get too short."""
         seeds = tuple(range(subject.seed, subject.seed + many))
         try:
-            steps = planned(subject, seeds, max(until - time.monotonic(), 1.0))
+            paced(thinned(subject, "validation", 1), seeds[:1])  # a warm-up: what is done for the first time takes longer
+            few = self._planned(subject, seeds[:FEW_SEEDS], until)
+            light = few.pace.step * many < SLOW * FEW_SEEDS
+            made = self._planned(subject, seeds, until) if light and many > FEW_SEEDS else few
         except (NotApplicable, UserError, UserCodeError):
             return Experiments(subject, seeds, 1)  # the first experiment says why
-        whole = loop.planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs) or FEWEST
-        if steps < min(FEWEST, whole) and many > FEW_SEEDS:
-            seeds, steps = seeds[:FEW_SEEDS], min(whole, FEWEST, steps * many // FEW_SEEDS)
-        return Experiments(subject, seeds, steps)
+        return few if made.steps < min(FEWEST, few.steps) else made
+
+    def _planned(self, subject: Subject, seeds: tuple[int, ...], until: float) -> Experiments:
+        pace = paced(subject, seeds)
+        return Experiments(subject, seeds, planned(subject, pace, max(until - time.monotonic(), 1.0)), pace=pace)
 
 
 def ending(one: Rule[Any], until: float) -> Rule[Any]:

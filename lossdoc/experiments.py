@@ -18,6 +18,7 @@ from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features.distributions import f_tail, normal_tail
 from lossdoc.runner import Budget, Watch, Work, go_on, runners
+from lossdoc.samples import thinned
 from lossdoc.scoring import Measure, Yardstick
 from lossdoc.subject import Point, Subject, Trial
 from lossdoc.threads import cores, threads
@@ -31,6 +32,7 @@ REPEATED = 5  # seeds of the very same training, as in the notes' figure 11
 WATCHED = 10  # steps over which it is seen how far the weights move
 TURNED = 12  # differences of which all 4,096 ways to turn the signs are gone through
 HEAVY = 3e-3  # seconds a step from which on more threads pay
+JUDGED = 500  # samples of the validation split: a gain of `trying.LEAST` is then five of its standard errors of counting
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,18 @@ def _turned(apart: Sequence[float]) -> float:
     return fmean(one >= sum(apart) - 1e-12 for one in sums)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """What a training from all the seeds takes: `fixed` seconds, whatever its length, and so many for each step."""
+
+    fixed: float = 0.0
+    step: float = 0.0
+
+    def seconds(self, steps: int) -> float:
+        """Return how long a training of so many steps takes."""
+        return self.fixed + self.step * steps
+
+
 @dataclass
 class Experiments:
     """What a subject does when it is trained, as it is and with one thing changed; each experiment is made once.
@@ -124,12 +138,12 @@ class Experiments:
     until: float = math.inf
     watch: Watch = go_on
     done: dict[str, Experiment] = field(default_factory=dict)
-    seconds: float = 0.0  # that a step of one seed takes
+    pace: Pace = Pace()
 
     @cached_property
     def samples(self) -> int | None:
         """How many samples the scores are counted on, None where it is not known."""
-        return self.subject.sizes.get("validation", self.subject.sizes.get("train"))
+        return self._judged(self.subject).sizes.get(self.yardstick.split)
 
     @property
     def baseline(self) -> Experiment:
@@ -143,7 +157,7 @@ class Experiments:
     @cached_property
     def yardstick(self) -> Yardstick:
         """What the subject is scored by."""
-        return Yardstick.of(self.subject)
+        return Yardstick.of(self._judged(self.subject))
 
     @property
     def chance(self) -> float:
@@ -156,15 +170,16 @@ class Experiments:
         recipe = self.subject.recipe
         return max(1.0, loop.planned_steps(self.subject, recipe.max_steps, recipe.epochs) / self.steps)
 
-    @cached_property
+    @property
     def trained(self) -> nn.Module:
-        """The subject's model, trained with the first seed.
+        """The subject's model as it is, trained with the first seed.
 
         Raises:
-            NotApplicable: when the time left does not suffice.
+            NotApplicable: when the time does not suffice.
         """
-        self.afford(self.steps)
-        return _alone(self.subject, self.seeds[0], self.steps, self.watch)[1]
+        model = self.baseline.trials[0].model
+        assert model is not None  # noqa: S101 - it was asked for, and kept
+        return model
 
     @cached_property
     def repeated(self) -> Experiment:
@@ -214,47 +229,41 @@ class Experiments:
             self.afford(steps)
             began = time.monotonic()
             self.done[name] = self._trained(name, subject, steps)
-            taken = (time.monotonic() - began) / (steps * len(self.seeds))
-            self.seconds = taken if len(self.done) == 1 else (self.seconds + taken) / 2
+            taken = max(0.0, time.monotonic() - began - self.pace.fixed) / steps
+            self.pace = replace(self.pace, step=(self.pace.step + taken) / 2 if self.pace.step else taken)
         return self.done[name]
 
     def gain(self, after: Experiment) -> Gain:
         """Compare an experiment with the subject as it is."""
         return Gain.between(self.baseline.scores, after.scores, self.samples if after.measure == "accuracy" else None)
 
-    def afford(self, steps: int) -> None:
-        """Refuse what would not end in time.
+    def afford(self, steps: int, costs: float = 1.0) -> None:
+        """Refuse what would not end in time, where it costs so many times what the subject itself does.
 
         Raises:
             NotApplicable: saying so.
         """
-        if time.monotonic() + self.seconds * steps * len(self.seeds) > self.until:
+        if time.monotonic() + costs * self.pace.seconds(steps) > self.until:
             raise NotApplicable("the time that is left does not suffice to try it (`--budget` gives more)")
 
     def _trained(self, name: str, subject: Subject, steps: int) -> Experiment:
-        stick = replace(self.yardstick, subject=subject)
-        with threads(cores() if self.seconds > HEAVY else 1):
-            if stick.reads_curves:
-                trials = _trials(subject, self.seeds, steps, self.watch)
-                scores = [(stick.of_trial(one, stick.split), stick.of_trial(one, "train")) for one in trials]
-            else:
-                runs = [_alone(subject, seed, steps, self.watch) for seed in self.seeds]
-                trials = [trial for trial, _ in runs]
-                scores = [self._of_own(stick, *run) for run in runs]
+        judged = self._judged(subject)
+        stick = replace(self.yardstick, subject=judged)
+        with threads(cores() if self.pace.step > HEAVY * len(self.seeds) else 1):
+            trials = _trials(judged, self.seeds, steps, self.watch)
+            scores = [(stick.of_trial(one, stick.split), stick.of_trial(one, "train")) for one in trials]
         ours, known = zip(*scores, strict=True)
-        return Experiment(name, subject, tuple(trials), ours, known, stick.measure, steps)
+        kept = trials[:1] if subject is self.subject else []  # one model is enough: many take memory
+        bare = [replace(one, model=None) for one in trials[len(kept) :]]
+        return Experiment(name, subject, (*kept, *bare), ours, known, stick.measure, steps)
 
     @staticmethod
-    def _of_own(stick: Yardstick, trial: Trial, model: nn.Module) -> tuple[float, float]:
-        """Return the scores of a model by its own answers."""
-        if trial.diverged_at is not None:
-            return stick.chance, stick.chance
-        if stick.measure == "fall of the loss":
-            return stick.of_trial(trial, stick.split), stick.of_trial(trial, "train")
-        return stick.of_model(model, stick.split), stick.of_model(model, "train")
+    def _judged(subject: Subject) -> Subject:
+        """Return a subject whose validation takes no longer than it must."""
+        return thinned(subject, "validation", JUDGED)
 
 
-def planned(subject: Subject, seeds: Sequence[int], seconds: float = math.inf) -> int:
+def planned(subject: Subject, pace: Pace, seconds: float = math.inf) -> int:
     """Return how many steps one training may last, so that `EXPERIMENTS` of them take so many seconds.
 
     Never more than the configured training; up to `FEWEST` where only three of that length fit in.
@@ -262,30 +271,34 @@ def planned(subject: Subject, seeds: Sequence[int], seconds: float = math.inf) -
     whole = loop.planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs) or USUAL
     if math.isinf(seconds):
         return min(whole, USUAL)
-    began = time.monotonic()
-    step = _pace(subject, tuple(seeds))
-    left = max(seconds - (time.monotonic() - began), step)
-    fitting, few = int(left / EXPERIMENTS / step), min(FEWEST, int(left / LEAST / step))
-    return max(1, min(whole, USUAL, max(fitting, few)))
+    fitting, few = (int((seconds / many - pace.fixed) / pace.step) for many in (EXPERIMENTS, LEAST))
+    return max(1, min(whole, USUAL, max(fitting, min(FEWEST, few))))
 
 
-def _pace(subject: Subject, seeds: tuple[int, ...]) -> float:
-    """Return the seconds that a step of all seeds takes, by a training that is ended after a moment, behind a warm-up."""
-    Experiments(subject, seeds, steps=1).tried("warm", subject)
-    ends = time.monotonic() + PROBED
+def paced(subject: Subject, seeds: Sequence[int]) -> Pace:
+    """Return what trainings from these seeds take, by one that is ended after a moment.
 
-    def stop(seen: Sequence[tuple[Point, loop.Tick]]) -> range:
-        return range(len(seen) if time.monotonic() > ends else 0)
+    Raises:
+        UserError: when the subject cannot be trained as it is.
+        UserCodeError: when the user's own code raises.
+    """
+    began, seen = time.monotonic(), [(time.monotonic(), 0)]
 
-    began = time.monotonic()
-    probe = Experiments(subject, seeds, steps=FEWEST, watch=stop).tried("probe", subject)
-    return max((time.monotonic() - began) / len(probe.curve.train), 1e-6)
+    def stop(ticks: Sequence[tuple[Point, loop.Tick]]) -> range:
+        seen.append((time.monotonic(), ticks[0][1].step))
+        return range(len(ticks) if seen[-1][0] > began + PROBED else 0)
+
+    probe = Experiments(subject, tuple(seeds), steps=USUAL, watch=stop).tried("probe", subject)
+    taken, steps = time.monotonic() - began, len(probe.curve.train)
+    (first, early), (last, late) = seen[1 % len(seen)], seen[-1]
+    step = max((last - first) / (late - early) if late > early else taken / steps, 1e-6)
+    return Pace(max(0.0, taken - step * steps), step)
 
 
 def _trials(subject: Subject, seeds: Sequence[int], steps: int, watch: Watch) -> list[Trial]:
     """Train with all seeds at once where the model allows it."""
     points = [Point(index, {}, seed) for index, seed in enumerate(seeds)]
-    work = Work(lambda _point: subject, points, Budget(steps=steps), watch)
+    work = Work(lambda _point: subject, points, Budget(steps=steps), watch, models=True)
     name = "serial" if len(seeds) == 1 else "vmapped"
     return sorted(runners.get(name).run(work), key=lambda trial: trial.point.index)
 
@@ -294,16 +307,3 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
     """Return copies of the tensors of weights, without biases and the like."""
     learned = ((name, each) for name, each in model.named_parameters() if each.requires_grad and each.ndim > 1)
     return {name: each.detach().clone() for name, each in learned}
-
-
-def _alone(subject: Subject, seed: int, steps: int, watch: Watch = go_on) -> tuple[Trial, nn.Module]:
-    """Train one seed and keep the model."""
-    log = loop.Log(subject)
-    with train.seeded(seed):
-        training = train.begin(subject, seed)
-    for tick in loop.run(subject, training, loop.epochs_of(subject, seed), seed=seed, steps=steps):
-        log.add(tick)
-        if watch([(Point(0, {}, seed), tick)]):
-            break
-    diverged = log.ticks[-1].step if log.ticks[-1].diverged else None
-    return Trial(Point(0, {}, seed), log.curve(), math.nan, math.nan, diverged), training.model()

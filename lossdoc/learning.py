@@ -15,6 +15,7 @@ from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
 from lossdoc.rule import Rule, checks, examine, patterns
 
+FIRST = "over-regularized"
 # of whatever keeps a model from learning
 SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance", "not-learning"}
 
@@ -22,7 +23,8 @@ SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance", "not-lear
 def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *, source: str | None = None) -> Report:
     """Return what keeps the model from learning, as far as trainings with one change show it.
 
-    The learning rate comes first: it is the likeliest cause, and what is tried for it serves the others.
+    Regularization comes first, since the gradient of a penalty tells beforehand whether there is anything to be tried; then
+    the learning rate: it is the likeliest cause, and what is tried for it serves the others.
     """
     asked = [rule for rule in checks.all() if rule.matter == "Experiments"] if rules is None else list(rules)
     try:
@@ -31,9 +33,12 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
         unasked = dict.fromkeys((one.code for one in asked), str(why))
         return Report("learning", source, skipped=unasked, matter=experiments, inconclusive=str(why))
     beside = _Beside(experiments)
+    for rule in [one for one in asked if one.name == FIRST]:
+        beside.ask(rule, rule.judge)
     beside.ask(checks.get("lr-too-low"), _rates.too_low)
     beside.ask(patterns.get("lr-too-high"), _rates.too_high)
-    judged = examine("learning", experiments, sorted(asked, key=lambda one: one.code), source=source)
+    others = sorted((one for one in asked if one.name != FIRST), key=lambda one: one.code)
+    judged = examine("learning", experiments, others, source=source)
     beside.ask(patterns.get("run-to-run-variance"), repeatability)
     beside.ask(patterns.get("not-learning"), stuck)
     skipped = {**judged.skipped, **beside.skipped}

@@ -42,7 +42,12 @@ class Change:
     @property
     def key(self) -> str:
         """What tells it from other changes of the same subject."""
-        return repr(sorted(self.values.items())) if self.values else self.summary
+        return named(self.values) if self.values else self.summary
+
+
+def named(values: Mapping[str, Any]) -> str:
+    """Return the name of an experiment with other values by their paths, whoever asks for it."""
+    return ", ".join(f"{path} = {value!r}" for path, value in sorted(values.items()))
 
 
 @dataclass(frozen=True)

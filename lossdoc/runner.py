@@ -51,7 +51,8 @@ class Work:
     places in `seen` of those to end early. It is called with every tick that measured the validation split, and beside that
     as often as the runner finds cheap: serial after every step, others a few times a second or not at all.
     `say` takes a line that a user should know, such as why a faster way was not gone. `jobs` is how many worker processes
-    there may be, None for what the runner thinks best. `address` is that of a Ray cluster, None for this machine.
+    there may be, None for what the runner thinks best. `address` is that of a Ray cluster, None for this machine. With
+    `models` the trials bring their trained models with them; only serial and vmapped do that.
     """
 
     make: Callable[[Point], Subject]
@@ -61,6 +62,7 @@ class Work:
     jobs: int | None = None
     say: Callable[[str], object] = unheard
     address: str | None = None
+    models: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lossdoc.errors import UserError
-from lossdoc.subject import Batch, Subject, Task
+from lossdoc.subject import Batch, Split, Subject, Task
 
 FAR_ENOUGH = 16
 """After this many times the wanted samples the search for rare classes ends: a class that is still not full is less than a
@@ -110,6 +111,49 @@ def split(batch: Batch, size: int, order: Tensor) -> list[Batch]:
     if len(parts) > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]
     return [Batch(take(batch.inputs, part), take(batch.targets, part)) for part in parts]
+
+
+def thinned(subject: Subject, split: Split, most: int) -> Subject:
+    """Return the subject with at most so many samples of a split, drawn at random once and for all.
+
+    Data whose length is not known are left as they are.
+    """
+    count = subject.sizes.get(split)
+    if count is None or count <= most:
+        return subject
+    chosen = set(torch.randperm(count, generator=torch.Generator().manual_seed(subject.seed))[:most].tolist())
+
+    @cache
+    def kept() -> list[Batch]:
+        return list(_only(chosen, subject.batches(split, 0), subject.batch_size or most))
+
+    def batches(asked: Split, epoch: int) -> Iterable[Batch]:
+        return iter(kept()) if asked == split else subject.batches(asked, epoch)
+
+    return replace(subject, batches=batches, sizes={**subject.sizes, split: most})
+
+
+def _only(chosen: Collection[int], batches: Iterable[Batch], size: int) -> Iterator[Batch]:
+    """Yield batches of `size` of the chosen samples, by their places; smaller ones where shapes differ."""
+    first, waiting = 0, list[Batch]()
+    for batch in batches:
+        places = [place for place in range(batch.size) if first + place in chosen]
+        first += batch.size
+        if not places:
+            continue
+        some = Batch(take(batch.inputs, places), take(batch.targets, places))
+        if waiting and (
+            [each[1:] for each in shapes(some)] != [each[1:] for each in shapes(waiting[0])] or _held(waiting) >= size
+        ):
+            yield joined(waiting)
+            waiting = []
+        waiting.append(some)
+    if waiting:
+        yield joined(waiting)
+
+
+def _held(batches: Iterable[Batch]) -> int:
+    return sum(batch.size for batch in batches)
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,14 @@ class Yardstick:
         return plain and (self.measure != "explained variance" or mean_square)
 
     def of_trial(self, trial: Trial, split: Split) -> float:
-        """Return what a run reached by its curve; one that diverged scores what knowing nothing scores."""
+        """Return what a run reached: by its curve, or by its model's own answers where that does not tell.
+
+        One that diverged scores what knowing nothing scores.
+        """
         if trial.diverged_at is not None:
             return self.chance
+        if trial.model is not None and not self.reads_curves and self.measure != "fall of the loss":
+            return self.of_model(trial.model, split)
         curve, measured = trial.curve, split == "validation" and trial.curve.val is not None
         if self.measure == "accuracy":
             return trial.val_accuracy if measured else _end(curve.others["train_accuracy"], curve.context.steps_per_epoch)

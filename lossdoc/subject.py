@@ -255,7 +255,7 @@ class Trial:
     `loss` is the last validation loss (where there is no validation split, the training loss over the last epoch), NaN
     where the trial diverged; `metric` is the accuracy on the same split or NaN; `diverged_at` is the step at which a number
     left the range, None where none did. `pattern` is the verdict on its curve. `stopped_at` is the step at which successive
-    halving ended it, None where it was trained to its end.
+    halving ended it, None where it was trained to its end. `model` is the trained model, None unless it was asked for.
     """
 
     point: Point
@@ -265,6 +265,7 @@ class Trial:
     diverged_at: int | None = None
     pattern: str | None = None
     stopped_at: int | None = None
+    model: nn.Module | None = field(default=None, repr=False, compare=False)
 
     @property
     def train_loss(self) -> float:

@@ -224,7 +224,7 @@ class Search:
 
     def _name(self, change: Change | None = None) -> str:
         """Return what an experiment with the changes that were kept, and one more, is called."""
-        parts = [one.hypothesis.change.summary for one in self.kept] + ([change.summary] if change else [])
+        parts = [one.hypothesis.change.key for one in self.kept] + ([change.key] if change else [])
         return " + ".join(parts) or "as it is"
 
     def _large(self, done: Tried) -> bool:

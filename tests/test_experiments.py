@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from lossdoc import experiments, specimens
 from lossdoc.errors import NotApplicable
-from lossdoc.experiments import Experiments, Gain, planned
+from lossdoc.experiments import Experiments, Gain, Pace, paced, planned
 from lossdoc.parts.losses import Huber, L1Loss
 from lossdoc.parts.optimizers import Adam, Sgd
+from lossdoc.samples import thinned
 from lossdoc.scoring import Yardstick
 from lossdoc.specimens import SAMPLES, OwnLoss
 from lossdoc.subject import OwnStep, Subject
@@ -189,7 +190,7 @@ def test_nothing_begins_that_would_not_end_in_time() -> None:
     tried = of(specimens.healthy(), 5)
     assert tried.baseline.steps == 5
     tried.until = time.monotonic() + 60
-    tried.seconds = 10.0
+    tried.pace = Pace(5.0, 10.0)
     with pytest.raises(NotApplicable, match="--budget"):
         tried.tried("longer", tried.subject, longer=2)
     assert "longer" not in tried.done
@@ -202,17 +203,39 @@ def test_shortened_is_the_configured_length_over_this_one(steps: int, shortened:
 
 def test_plans_are_no_longer_than_the_configured_training_and_than_there_is_time() -> None:
     subject = specimens.healthy()
-    assert planned(subject, SEEDS) == 100
-    assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), SEEDS) == experiments.USUAL
-    assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), SEEDS, 1e-3) == 1
-    assert planned(replace(subject, recipe=replace(subject.recipe, max_steps=7)), SEEDS, 1.0) == 7
+    pace = Pace(0.0, 0.01)
+    assert planned(subject, pace) == 100
+    assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), pace) == experiments.USUAL
+    assert planned(replace(subject, recipe=replace(subject.recipe, epochs=1_000)), pace, 1e-3) == 1
+    assert planned(replace(subject, recipe=replace(subject.recipe, max_steps=7)), pace, 1.0) == 7
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(36.0, 450), (6.0, 100), (0.6, 20), (1e9, 2_000)])
-def test_plans_leave_time_for_eight_trainings_or_else_for_three(seconds: float, steps: int, monkeypatch: Any) -> None:
+def test_plans_leave_time_for_eight_trainings_or_else_for_three(seconds: float, steps: int) -> None:
     subject = specimens.with_recipe(specimens.healthy(), epochs=1_000)
-    monkeypatch.setattr(experiments, "_pace", lambda *_: 0.01)
-    assert planned(subject, SEEDS, seconds) == pytest.approx(steps, abs=1)
+    assert planned(subject, Pace(0.0, 0.01), seconds) == pytest.approx(steps, abs=1)
+    assert planned(subject, Pace(0.1, 0.01), seconds + 3) <= planned(subject, Pace(0.0, 0.01), seconds + 3)
+
+
+def test_the_pace_tells_what_a_training_takes() -> None:
+    pace = paced(specimens.with_recipe(specimens.healthy(), epochs=1_000), SEEDS)
+    assert pace.step > 0
+    assert pace.fixed >= 0
+    assert pace.seconds(10) == pytest.approx(pace.fixed + 10 * pace.step)
+
+
+def test_a_large_validation_split_is_judged_by_a_part_that_is_always_the_same(monkeypatch: Any) -> None:
+    subject = specimens.healthy()
+    whole = subject.sizes["validation"] or 0
+    monkeypatch.setattr(experiments, "JUDGED", 20)
+    few = [thinned(subject, "validation", 20) for _ in range(2)]
+    first, second = ([batch.inputs for batch in one.batches("validation", 0)] for one in few)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert sum(map(len, first)) == of(subject, 5).samples == 20 < whole
+    assert {tuple(row.tolist()) for part in first for row in part} <= {
+        tuple(row.tolist()) for batch in subject.batches("validation", 0) for row in batch.inputs
+    }
+    assert thinned(subject, "validation", whole) is subject
 
 
 # --- how far the weights move

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lossdoc.checks import _changed, _compared
 from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.ranking import CLEARLY, LEARNED, NEAR, RATE
+from lossdoc.remedy import named
 
 if TYPE_CHECKING:
     from lossdoc.checks._compared import Compared
@@ -23,7 +24,7 @@ def tried(experiments: Experiments, factor: float) -> Experiment:
         NotApplicable: when the time left does not suffice.
     """
     rate = rate_of(experiments, factor)
-    return experiments.tried(repr([(RATE, rate)]), _changed.at_rate(experiments.subject, rate))
+    return experiments.tried(named({RATE: rate}), _changed.at_rate(experiments.subject, rate))
 
 
 def rate_of(experiments: Experiments, factor: float) -> float:
@@ -50,7 +51,7 @@ def better(experiments: Experiments) -> Compared | None:
     """
     if _compared.well(experiments):
         return None
-    sides = (LOWER, HIGHER) if _wild(experiments) else (HIGHER, LOWER)
+    sides = (LOWER, HIGHER) if _wild(experiments) or _fast(experiments) else (HIGHER, LOWER)
     found: list[Compared] = []
     for near, far in sides:
         found.append(_compared.compare(experiments, tried(experiments, near)))
@@ -102,13 +103,14 @@ def too_low(experiments: Experiments) -> Answer:
 
     Rate times steps bounds how far the weights can move: in a training that is `shortened` times as long a rate that is
     lower by that factor gets as far, and up to there nothing is wrong with it (as in `ranking.rate_gap`), unless no layer's
-    weights change by as much at a step as those of sound networks do.
+    weights change by as much at a step as those of sound networks do, or some layer's do not and two decades lack: whatever
+    the training may reach then, a hundredth of its steps would do.
     """
     found = better(experiments)
     if found is None or factor_of(experiments, found) < 1:
         return _fine(experiments)
     reach = NEAR * experiments.shortened
-    if factor_of(experiments, found) > reach or _crawls(experiments):
+    if factor_of(experiments, found) > reach or _crawls(experiments) or (_drags(experiments) and lacks(experiments)):
         return _evidence(experiments, found, found.severity or Severity.WARNING, "")
     further = [factor for factor in HIGHER if factor > reach][:1]
     beyond = [_compared.compare(experiments, tried(experiments, factor), found.after) for factor in further]
@@ -121,6 +123,18 @@ def _crawls(experiments: Experiments) -> bool:
     """Tell whether even the layer that moves fastest changes by less than a ten-thousandth of its weights at a step."""
     ratios = experiments.update_ratios
     return bool(ratios) and max(ratios.values()) < SLOWEST
+
+
+def _drags(experiments: Experiments) -> bool:
+    """Tell whether some layer changes by less than a ten-thousandth of its weights at a step."""
+    ratios = experiments.update_ratios
+    return bool(ratios) and min(ratios.values()) < SLOWEST
+
+
+def _fast(experiments: Experiments) -> bool:
+    """Tell whether the layer that moves fastest is nearer to what is too fast than to what is too slow."""
+    ratios = experiments.update_ratios
+    return bool(ratios) and max(ratios.values()) > (SLOWEST + FASTEST) / 2
 
 
 def races(experiments: Experiments) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lossdoc.checks import _compared, _specimens
 from lossdoc.findings import Answer, Evidence, Passed, Severity
-from lossdoc.ranking import CHANCE, CLEARLY, LEARNED
+from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
 from lossdoc.rule import rule
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def over_regularized(experiments: Experiments) -> Answer:
         less than half of that, a warning from a tenth on. Of penalties alone the gradient at the first weights must be a
         tenth of the loss's or more; where it is larger than the loss's, a tenth of what is left undone is a warning, too.
         It is an error where without them the model surely does better on both splits and leaves less than half as much
-        undone of the training split: what a sound penalty takes there it gives back on the validation split.
+        undone of the training split: what a sound penalty takes there it gives back on the validation split. It is one, too,
+        where such a penalty costs a tenth in a part of the training already: it shrinks the weights step by step, so that
+        the harm grows with the steps.
 
     Sources:
         - the study notes' checklist, step 5
@@ -67,12 +69,16 @@ def over_regularized(experiments: Experiments) -> Answer:
         return Passed(f"with {', '.join(terms)}: {_compared.trained(experiments)}", _compared.baseline_facts(experiments))
     from lossdoc import train
 
-    found = _compared.compare(experiments, experiments.tried("switch the regularization off", train.unregularized(subject)))
     pull = _pull(subject)
+    if pull < MATTERS and not any("dropout" in term for term in terms):
+        told = f"at first the gradient of {', '.join(terms)} is {pull:.1g} times that of the loss"
+        return Passed(told, {"gradient_ratio": pull})
+    found = _compared.compare(experiments, experiments.tried("switch the regularization off", train.unregularized(subject)))
     facts = found.facts if math.isnan(pull) else {**found.facts, "gradient_ratio": pull}
     severity = found.severity or (Severity.WARNING if _costs(found, pull) else None)
-    severity = Severity.ERROR if _holds_down(found, pull) else severity
-    if severity is None or (pull < MATTERS and not any("dropout" in term for term in terms)):
+    grows = found.severity is not None and pull >= MATTERS and experiments.shortened > NEAR
+    severity = Severity.ERROR if grows or _holds_down(found, pull) else severity
+    if severity is None:
         return Passed(f"without {', '.join(terms)}: {found.told}", facts)
     beside = "" if math.isnan(pull) else f"; at first the penalties' gradient is {pull:.2g} times the loss's"
     summary = f"without {', '.join(terms)} the model gets {found.told}{beside}"

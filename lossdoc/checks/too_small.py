@@ -60,7 +60,9 @@ def too_small(experiments: Experiments, *, wider: float = 4.0) -> Answer:
     if _rates.better(experiments) is not None:
         raise NotApplicable("another learning rate helps: what the network could hold at a better one is not known")
     base = experiments.baseline
-    wide = experiments.tried(f"{wider:g} times as wide", _changed.widened(experiments.subject, wider))
+    subject = _changed.widened(experiments.subject, wider)
+    experiments.afford(experiments.steps, costs=wider**2)  # as many more weights has a layer between two wide ones
+    wide = experiments.tried(f"{wider:g} times as wide", subject)
     found = _compared.compare(experiments, wide)
     more = _compared.share(experiments, wide.train_score) > _compared.share(experiments, base.train_score)
     if found.severity is not Severity.ERROR or not more:

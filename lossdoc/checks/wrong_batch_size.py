@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from lossdoc.checks import _changed, _compared, _rates, _specimens
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
+from lossdoc.remedy import named
 from lossdoc.rule import rule
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def wrong_batch_size(experiments: Experiments, *, small: int = 4, part: float = 
         return Passed(f"batches of {size}: {_compared.trained(experiments)}", _compared.baseline_facts(experiments))
     longer = max(1.0, size / USUAL) if size > small else 1.0
     changed = _changed.in_batches(subject, USUAL)
-    found = _compared.compare(experiments, experiments.tried(repr([("data.batch_size", USUAL)]), changed, longer=longer))
+    found = _compared.compare(experiments, experiments.tried(named({"data.batch_size": USUAL}), changed, longer=longer))
     if found.severity is None:
         return Passed(f"batches of {USUAL} give {found.told}", found.facts)
     summary = f"in batches of {USUAL} the model gets {found.told} in batches of {size}"

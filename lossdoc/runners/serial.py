@@ -8,29 +8,31 @@ from dataclasses import replace
 
 from lossdoc import loop, train
 from lossdoc.curve import Curve
-from lossdoc.runner import Budget, Runner, Watch, Work
+from lossdoc.runner import Runner, Work
 from lossdoc.subject import Point, Subject, Trial
 
 
 def run(work: Work) -> Iterator[Trial]:
     """Train the points in their order and yield each trial as it ends."""
     for point in work.points:
-        yield run_point(work.make(point), point, work.budget, work.watch)
+        yield run_point(work, point)
 
 
-def run_point(subject: Subject, point: Point, budget: Budget, watch: Watch) -> Trial:
+def run_point(work: Work, point: Point) -> Trial:
     """Train one point from its seed until the budget is spent, the loss is no longer finite, or the watch says stop."""
+    subject, budget = work.make(point), work.budget
     log = loop.Log(subject)
     with train.seeded(point.seed):
         training = train.begin(subject, point.seed)
     feed = loop.epochs_of(subject, point.seed)
     for tick in loop.run(subject, training, feed, seed=point.seed, steps=budget.steps, epochs=budget.epochs):
         log.add(tick)
-        if watch([(point, tick)]):
+        if work.watch([(point, tick)]):
             break
     _validate_the_end(subject, training, log)
     last = log.ticks[-1]
-    return trial_of(point, log.curve(), last.step if last.diverged else None)
+    trial = trial_of(point, log.curve(), last.step if last.diverged else None)
+    return replace(trial, model=training.model()) if work.models else trial
 
 
 def _validate_the_end(subject: Subject, training: train.Training, log: loop.Log) -> None:

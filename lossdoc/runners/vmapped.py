@@ -6,11 +6,14 @@ import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from lossdoc import loop, train
 from lossdoc.runner import SHOWN, Runner, Work, in_chunks
@@ -20,6 +23,7 @@ from lossdoc.stacking.choice import stack_of
 from lossdoc.stacking.feed import Feed, whole
 from lossdoc.stacking.memory import SHARE, bytes_of_point, free_memory
 from lossdoc.subject import Point, Subject, Trial
+from lossdoc.threads import Pace, threads
 from lossdoc.train import Losses, mixed
 
 VECTORS = re.compile(  # values that may differ between the points of a stack: they change numbers, not the computation
@@ -56,9 +60,10 @@ def run_chunk(work: Work, points: Sequence[Point]) -> Iterator[Trial]:
     except UnstackableError as why:
         work.say(f"{len(points)} points are trained one after another: {why}")
         for point in points:
-            yield serial.run_point(work.make(point), point, work.budget, work.watch)
+            yield serial.run_point(work, point)
     else:
-        yield from chunk.run()
+        with threads(torch.get_num_threads()):  # which the chunk may change
+            yield from chunk.run()
 
 
 def alike(points: Sequence[Point]) -> list[list[Point]]:
@@ -101,10 +106,10 @@ class Chunk:
 
     def run(self) -> Iterator[Trial]:
         """Train until the budget is spent or no point is left, and yield each trial as it ends."""
-        budget = self.work.budget
+        budget, pace = self.work.budget, Pace()
         batches = loop.within(self.first, self.batches, budget.steps, budget.epochs)
         for step, (epoch, batch, last) in enumerate(batches):
-            self._step(step, batch)
+            pace.step(partial(self._step, step, batch))
             if self.has_validation and last:
                 self._validate()
             yield from self._end(self._diverged(), diverged=True)
@@ -134,8 +139,11 @@ class Chunk:
         self.accuracies.append(self._row(measured.accuracy))
 
     def _row(self, values: torch.Tensor) -> Rows:
+        found: Rows = values.detach().double().cpu().numpy()
+        if len(found) == len(self.points):
+            return found
         row = np.full(len(self.points), np.nan)
-        row[self.places] = values.detach().double().cpu().numpy()
+        row[self.places] = found
         return row
 
     def _validate(self) -> None:
@@ -186,12 +194,23 @@ class Chunk:
         for at, place in enumerate(places):
             measured = [(step, float(loss[place]), float(share[place])) for step, loss, share in self.validation]
             curve = loop.curve_of(loop.context(self.subjects[place]), losses[:, at], accuracies[:, at], measured)
-            yield serial.trial_of(self.points[place], curve, steps if diverged else None)
+            model = self._model(place) if self.work.models else None
+            yield replace(serial.trial_of(self.points[place], curve, steps if diverged else None), model=model)
+
+    def _model(self, place: int) -> nn.Module:
+        """Return a point's model as it is now."""
+        values = self.stack.parameters(self.places.index(place))
+        with train.seeded(self.points[place].seed):
+            model = self.subjects[place].build(self.points[place].seed)
+        with torch.no_grad():
+            for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+                tensor.copy_(values.get(name, tensor))
+        return model
 
     def _compact(self, steps: int) -> None:
         """Leave the points that have ended behind, where that saves more time than it takes."""
-        gone = sum(place in self.ended for place in self.places)
-        if gone < WORTH * len(self.places):
+        gone = len(self.ended) - (len(self.points) - len(self.places))
+        if gone < max(1, WORTH * len(self.places)):
             return
         left = self.schedules.total - steps
         per_step = (time.monotonic() - self.began) / steps
@@ -209,6 +228,7 @@ class _Schedules:
 
     def __init__(self, subjects: Sequence[Subject], total: int) -> None:
         self.total = total
+        self.last: tuple[list[float], torch.Tensor] = ([], torch.empty(0))  # of the last step: most often they stay the same
         self.distinct: list[Any] = []
         self.which: list[int] = []
         for subject in subjects:
@@ -219,11 +239,14 @@ class _Schedules:
 
     def keep(self, places: Sequence[int]) -> None:
         self.which = [self.which[place] for place in places]
+        self.last = ([], torch.empty(0))
 
     def factors(self, step: int) -> torch.Tensor:
         """Return the factors (K,) at a step counted from 0."""
         values = [float(schedule(step, self.total)) for schedule in self.distinct]
-        return torch.tensor([values[which] for which in self.which], dtype=torch.float64)
+        if values != self.last[0]:
+            self.last = values, torch.tensor([values[which] for which in self.which], dtype=torch.float64)
+        return self.last[1]
 
 
 VMAPPED = Runner(run)

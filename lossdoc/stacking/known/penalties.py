@@ -52,6 +52,6 @@ class Norms:
 
 
 def penalties(given: Sequence[Sequence[Penalty]], store: Store) -> list[Norms]:
-    """Return the penalties of the points, which must be of the same kinds in the same order."""
+    """Return the penalties of the points, which must be of the same kinds in the same order, without those switched off."""
     must(len({len(each) for each in given}) == 1, "the points differ in their penalties")
-    return [Norms(each, store) for each in zip(*given, strict=True)]
+    return [Norms(each, store) for each in zip(*given, strict=True) if any(one.coefficient for one in each)]
