@@ -19,9 +19,9 @@ import numpy as np
 from labelled import Labelled, load
 from numpy.typing import NDArray
 
-from lossdoc.curve import Curve, Runs
-from lossdoc.features.certainty import FITTED, MOST, USUAL, certainty
-from lossdoc.findings import Report
+from lossdoc.curve import Curve
+from lossdoc.features.certainty import FITTED, MOST, USUAL
+from lossdoc.features.shape import shape
 
 Floats = NDArray[np.float64]
 RIDGE = 2.0  # a prior as of a few cases: a pattern with few keeps near to the usual numbers
@@ -39,17 +39,12 @@ def verdict(run: Labelled, context: str) -> Verdict:
     """Return the verdict on a run, that of a healthy one included."""
     report = run.report(context)
     pattern = report.primary
-    confidence = report.findings[0].evidence.confidence if report.findings else clean(run, context, report)
+    confidence = report.findings[0].evidence.confidence if report.findings else report.confidence or 1.0
     if pattern == "double-softmax" and context == "none":
         pattern = "double-softmax, guessed"
+    if pattern == "healthy" and isinstance(run.things[context], Curve) and shape(run.things[context]).uniform is None:
+        pattern = "healthy, no classes"
     return Verdict(pattern, confidence, report.primary in run.good)
-
-
-def clean(run: Labelled, context: str, report: Report) -> float:
-    """Return how sure "healthy" is: of the number of losses over the fewest that tell anything."""
-    thing = run.things[context]
-    curve: Curve = thing.curves[0] if isinstance(thing, Runs) else thing
-    return 1.0 if report.inconclusive else certainty("healthy", len(curve.train) / 7)
 
 
 def margins(verdicts: Sequence[Verdict]) -> Floats:

@@ -44,8 +44,9 @@ def on_logs(paths: Sequence[str], log: Log, reading: Reading, show: Reporting) -
         if reading.watch:
             from lossdoc.watching import Following, watch
 
-            how = Following(reading.interval, reading.idle, until=show.fail_on if reading.until_failure else None)
-            watch(paths[0], asked, how, found, partial(print_line, out))
+            until = show.fail_on if reading.until_failure else None
+            how = Following(reading.interval, reading.idle, until, reading.glob or ())
+            watch(paths, asked, how, found, partial(print_line, out))
         else:
             _survey(paths, asked, reading, found, progress)
         if reading.plot is not None and found.reports:
@@ -177,6 +178,5 @@ def _check_watch(reading: Reading, paths: Sequence[str], show: Reporting) -> Non
         return
     if reading.until_failure and show.fail_on == "never":
         raise UserError.of("--until-failure waits for what --fail-on counts, and --fail-on never counts nothing")
-    if len(paths) != 1 or paths[0] == "-" or Path(paths[0]).is_dir():
-        what = "a folder" if paths[0] != "-" and Path(paths[0]).is_dir() else ", ".join(paths)
-        raise UserError.of(f"--watch follows one file, and was given {what}")
+    if "-" in paths:
+        raise UserError.of("--watch follows files and folders, and standard input is neither")

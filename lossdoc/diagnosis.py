@@ -15,7 +15,8 @@ from lossdoc import columns, reader
 from lossdoc.curve import Context, Curve, Runs, Table
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
 from lossdoc.features import series
-from lossdoc.features.shape import shape
+from lossdoc.features.certainty import certainty
+from lossdoc.features.shape import STILL, shape
 from lossdoc.findings import Evidence, Report, Severity
 from lossdoc.rule import Rule, comparisons, examine, patterns, resolve
 
@@ -40,7 +41,10 @@ def examine_curve(
     """
     rules = [rule for rule in chosen(select, ignore) if rule.matter != "Runs"]
     report = _examined(title, curve, rules, _too_little(curve), source=source, run=curve.run, notes=notes)
-    return report if select or report.primary != "healthy" else replace(report, inconclusive=_unearned(curve))
+    if select or report.primary != "healthy":
+        return report
+    why = _unearned(curve)
+    return replace(report, inconclusive=why, confidence=None if why else _sure(curve))
 
 
 def examine_runs(
@@ -172,11 +176,27 @@ def _too_little(curve: Curve) -> str | None:
 
 
 def _unearned(curve: Curve) -> str | None:
-    """Say why a curve without a finding is not healthy either: it ends no lower than it began; None where it does."""
+    """Say why a curve without a finding is not healthy either: it shows no learning; None where it does.
+
+    It ends no lower than it began, or by less than untrained networks of several seeds differ. Or it looks like noise, its
+    first losses too: beyond 2.58 deviations lies one in a hundred.
+    """
     s = shape(curve)
-    if s.end < s.start:
-        return None
-    return f"no pattern explains it, but the loss ends at {s.end:.4g}, no lower than it began ({s.start:.4g})"
+    if not s.end < s.start:
+        return f"no pattern explains it, but the loss ends at {s.end:.4g}, no lower than it began ({s.start:.4g})"
+    if s.flat and not s.start - s.end > 2.58 * s.noise:
+        return f"the loss stays about {s.end:.4g}, and is too short or too noisy to show whether it falls"
+    both = [(s.start, s.end)] if s.val is None else [(s.start, s.end), (float(s.val.value[0]), s.val_end)]
+    fallen = max(1 - end / max(start, 1e-300) for start, end in both)
+    if s.y.min() > 0 and fallen < STILL:
+        return f"no pattern explains it, but the loss has fallen by {fallen:.1%} only, from {s.start:.4g} to {s.end:.4g}"
+    return None
+
+
+def _sure(curve: Curve) -> float:
+    """Return how sure "healthy" is: by the losses over the fewest that tell anything, and by whether log n is known."""
+    s = shape(curve)
+    return certainty("healthy" if s.uniform is not None else "healthy, no classes", s.n / FEWEST)
 
 
 def _broken_log(curve: Curve) -> str | None:

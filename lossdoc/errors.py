@@ -142,6 +142,10 @@ class NotApplicable(Exception):  # noqa: N818 - not an error: an answer that a r
     """A rule cannot judge what it was given; the text says why and is shown beside `skipped`."""
 
 
+class Undecided(NotApplicable):
+    """A rule sees what it looks for, but cannot tell it from chance: who finds nothing else can tell nothing either."""
+
+
 @contextmanager
 def user_code(what: str, place: Callable[[str], Problem] | None = None) -> Iterator[None]:
     """Turn whatever the user's own code raises inside the block into a `UserCodeError` that names `what`.

@@ -105,6 +105,7 @@ class Report:
     `run` is the run's name in a file of several, "*" for their group. `decisive` is the least severity that makes a
     verdict: a warning on a curve, an error on a model. `inconclusive` tells
     why nothing can be said where that is so, and `notes` are remarks on the input (cells that are not numbers, ...).
+    `confidence` is the probability, 0 to 1, that a curve called healthy is; None where there is another verdict.
     """
 
     title: str
@@ -118,6 +119,7 @@ class Report:
     inconclusive: str | None = None
     notes: tuple[str, ...] = ()
     measured: Mapping[str, Passed] = field(default_factory=dict)
+    confidence: float | None = None
 
     @property
     def primary(self) -> str:

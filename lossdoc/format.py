@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
+import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lossdoc import __version__
 from lossdoc.curve import Curve, Runs
 from lossdoc.errors import Problem
 from lossdoc.findings import Finding, Proof, Report
+from lossdoc.letters import in_ascii
 from lossdoc.members import Members
 
 if TYPE_CHECKING:
     from lossdoc.subject import Trials
 
 SCHEMA = "lossdoc.report/1"
+COMMAND = re.compile(r"\b(lossdoc [a-z]+) model\.yaml")
+SKIPPED = "skipped: "  # begins what a stage that was left out says
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class Screen:
     unicode: bool = True
     verbosity: int = 0
 
+    def said(self, text: str) -> str:
+        """Return a text in the letters that the screen shows; to be laid out afterwards, as it may be longer then."""
+        return text if self.unicode else in_ascii(text)
+
 
 @dataclass(frozen=True)
 class Format:
@@ -58,6 +67,29 @@ def heading(report: Report) -> str:
     if report.run.endswith("*"):
         return f"{report.title}, all runs {'' if report.run == '*' else report.run + ' '}together"
     return f"{report.title}, run {report.run}"
+
+
+def aimed(report: Report) -> Report:
+    """Return the report with the file that was examined, not model.yaml, in the commands that would confirm its findings."""
+    if report.source is None or not report.source.endswith((".yaml", ".yml")):
+        return report
+    file = shlex.quote(report.source)
+    found = (
+        replace(one, confirm=tuple(COMMAND.sub(lambda found: f"{found[1]} {file}", each) for each in one.confirm))
+        for one in report.findings
+    )
+    return replace(report, findings=tuple(found))
+
+
+def skipped(report: Report) -> str | None:
+    """Return why a stage was left out, None where it was not."""
+    why = report.inconclusive or ""
+    return why.removeprefix(SKIPPED) if why.startswith(SKIPPED) else None
+
+
+def is_diff(text: str) -> bool:
+    """Tell whether a text is a unified diff."""
+    return re.match(r"--- .*\n\+\+\+ ", text) is not None
 
 
 def trials_in(report: Report) -> Trials | None:
@@ -105,6 +137,8 @@ def plain_report(report: Report) -> dict[str, Any]:
         "measured": {code: {"summary": one.summary, "facts": numbers(one.facts)} for code, one in report.measured.items()},
         "notes": list(report.notes),
     }
+    if report.confidence is not None:
+        made["confidence"] = report.confidence
     if report.inconclusive is not None:
         made["inconclusive"] = report.inconclusive
     trials = trials_in(report)

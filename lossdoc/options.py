@@ -104,15 +104,15 @@ class Reading:
     compare: Annotated[str | None, typer.Option(metavar="GOOD_LOG", help="Say where the run departs from this one.")] = None
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the curves into FILE.png or FILE.svg.")] = None
     watch: Annotated[
-        bool, typer.Option("--watch", help="Follow a growing log, and tell of each change of the verdict; Ctrl-C ends it.")
+        bool, typer.Option("--watch", help="Follow growing logs, and tell of each change of a verdict; Ctrl-C ends it.")
     ] = False
     until_failure: Annotated[
         bool,
         typer.Option("--until-failure", help="With --watch: end with exit code 1 at a verdict that --fail-on counts."),
     ] = False
-    interval: Annotated[float, typer.Option(metavar="SECONDS", help="With --watch: look at the log this often.")] = 5.0
+    interval: Annotated[float, typer.Option(metavar="SECONDS", help="With --watch: look at the logs this often.")] = 5.0
     idle: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="With --watch: end when the log has not changed for so long.")
+        float | None, typer.Option(metavar="SECONDS", help="With --watch: end when no log has changed for so long.")
     ] = None
 
 
@@ -141,7 +141,9 @@ class Sweep:
     jobs: Annotated[int | None, typer.Option(min=1, help="How many worker processes there may be.")] = None
     halving: Annotated[
         bool | None,
-        typer.Option("--halving/--no-halving", help="End points early that do badly after a third of the epochs, a ninth …"),
+        typer.Option(
+            "--halving/--no-halving", help="End points early that do badly after a third of the epochs, a ninth ..."
+        ),
     ] = None
     refine: Annotated[
         bool | None, typer.Option("--refine/--no-refine", help="Then half as many points again, around the best.")

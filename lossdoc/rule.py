@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from lossdoc.errors import NotApplicable, UserError, did_you_mean
+from lossdoc.errors import NotApplicable, Undecided, UserError, did_you_mean
 from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.members import Members
 
@@ -139,11 +139,13 @@ def examine(
     passed: list[str] = []
     measured: dict[str, Passed] = {}
     skipped: dict[str, str] = {}
+    undecided: list[str] = []
     for each in rules:
         try:
             answer = each.judge(thing)
         except NotApplicable as why:
             skipped[each.code] = str(why)
+            undecided += [str(why)] if isinstance(why, Undecided) else []
             continue
         if isinstance(answer, Evidence):
             found.append((each, each.finding(answer)))
@@ -154,7 +156,7 @@ def examine(
     found.sort(key=lambda one: one[0].code)
     kept = _settle(found, skipped)
     kept.sort(key=lambda finding: (finding.severity.rank, -finding.evidence.confidence, finding.code))
-    return Report(
+    report = Report(
         title,
         source,
         run,
@@ -167,6 +169,7 @@ def examine(
         tuple(notes),
         dict(sorted(measured.items())),
     )
+    return replace(report, inconclusive=undecided[0]) if undecided and report.primary == "healthy" else report
 
 
 def _settle(found: Sequence[tuple[Rule[Thing], Finding]], skipped: dict[str, str]) -> list[Finding]:
@@ -202,7 +205,17 @@ def resolve(names: Iterable[str], rules: Iterable[Rule[Any]]) -> frozenset[str]:
 
 
 def _merged(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *then)))
+    """Return what is said of this very case, then those items of the page that say something else."""
+    return tuple(dict.fromkeys((*first, *(item for item in then if not any(_alike(item, each) for each in first)))))
+
+
+def _alike(item: str, other: str) -> bool:
+    """Tell whether two items say the same in other words: two thirds of the shorter one's words stand in the other.
+
+    Words of three letters and less say nothing by themselves.
+    """
+    words, others = (set(re.findall(r"\w{4,}|\d+", text.lower())) for text in (item, other))
+    return 3 * len(words & others) >= 2 * max(min(len(words), len(others)), 1)
 
 
 patterns: Members[Rule[Any]] = Members("lossdoc.patterns", Rule)
@@ -211,6 +224,31 @@ checks: Members[Rule[Any]] = Members("lossdoc.checks", Rule)
 
 
 FOLDERS = {"LC1": patterns, "LC2": comparisons, "LS": checks}  # by what the codes of their rules begin with
+GROUPS = {
+    "LC": "curves",
+    "LS1": "data",
+    "LS2": "head and loss",
+    "LS3": "first loss",
+    "LS4": "initialization",
+    "LS5": "training step",
+    "LS6": "learning",
+    "LS7": "numbers",
+    "LS8": "repeatability",
+}
+
+
+def group_of(code: str) -> str:
+    """Return what the rules whose codes begin alike are about; "others" for codes of other packages."""
+    return next((group for prefix, group in GROUPS.items() if code.startswith(prefix)), "others")
+
+
+def groups_in(report: Report) -> dict[str, tuple[int, str]]:
+    """Return by group how many rules passed, and what the first of them that measured anything tells; empty of none."""
+    groups: dict[str, list[str]] = {}
+    for code in report.passed:
+        groups.setdefault(group_of(code), []).append(code)
+    told = {code: one.summary for code, one in report.measured.items()}
+    return {name: (len(codes), next((told[code] for code in codes if code in told), "")) for name, codes in groups.items()}
 
 
 def names_of(codes: Iterable[str]) -> dict[str, str]:

@@ -78,6 +78,20 @@ def flat(seed: int = 0, points: int = 300) -> Curve:
     return curve(noisy(np.full(points, math.log(10)), 0.03, seed))
 
 
+def never_trained(seed: int = 0, points: int = 12) -> Curve:
+    """Stay as it is, but for the running averages of batch normalization, which validation uses and which settle."""
+    val = descent(points, -2.376, -2.45, 0.7 * points)
+    return curve(noisy(np.full(points, 2.45), 0.01, seed), noisy(-val, 3e-4, seed + 1), axis="epoch")
+
+
+def exploded(seed: int = 0, points: int = 100) -> Curve:
+    """Fall, climb faster and faster, and be NaN in the last fifth."""
+    climb: Floats = np.exp(np.linspace(-40, 12, points))
+    train = noisy(descent(points, 2.3, 0.5) + climb, 0.05, seed)
+    train[-(points // 5) :] = np.nan
+    return curve(train)
+
+
 def overfit(seed: int = 0, points: int = 60) -> Curve:
     """Go to 0 in training while validation turns up."""
     time = np.linspace(0, 1, points)

@@ -48,6 +48,10 @@ def rows(*lines: str) -> str:
         ("loss,val_loss", "loss", "val_loss", None, None),
         ("iter,lm loss,grad norm", "lm loss", None, "iter", None),
         ("n,best_val_loss,cross_entropy", "cross_entropy", None, None, None),
+        ("Epoche,Trainingsverlust,Validierungsverlust", "Trainingsverlust", "Validierungsverlust", "Epoche", None),
+        ("epoch,losstrain,lossval", "losstrain", "lossval", "epoch", None),
+        ("epoch,perte,perte_validation", "perte", "perte_validation", "epoch", None),
+        ("epoch,训练损失,验证损失", "训练损失", "验证损失", "epoch", None),
     ],
 )
 def test_the_usual_names(header: str, train: str, val: str | None, step: str | None, run: str | None) -> None:
@@ -67,11 +71,28 @@ def test_told_columns_win_and_ambiguous_ones_are_spoken_of() -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "overlooked"),
+    [
+        ("step,loss,vloss", "'vloss' is"),
+        ("Epoche,Verlust,Gesamtverlust", "'Gesamtverlust' is"),
+        ("step,loss,validation,dev_ppl", "'validation', 'dev_ppl' are"),
+        ("step,loss,val_loss,val_mae", ""),  # there is a validation loss
+        ("step,loss,val_acc,eval_runtime,loss_scale,best_val_loss,lr,elapsed", ""),
+    ],
+)
+def test_a_column_that_may_be_a_loss_is_not_left_out_without_a_word(header: str, overlooked: str) -> None:
+    width = header.count(",") + 1
+    found = table(rows(header, *(",".join(str(line + 1 + place) for place in range(width)) for line in range(3))))
+    said = f"{overlooked} not read as a loss: --val or --train COLUMN takes it"
+    assert columns.choose(found).notes == ((said,) if overlooked else ())
+
+
+@pytest.mark.parametrize(
     ("text", "told", "says"),
     [
         (rows("a,b", "1,2", "3,4"), {}, r"no loss column; its columns are 'a', 'b': name one with --train COLUMN"),
         (rows("step,train_loss", "1,2"), {"val": "trainloss"}, r"no column 'trainloss'; did you mean 'train_loss'\?"),
-        (rows("step,train_loss", "1,oops", "2,oops"), {}, r"column 'train_loss' holds not one number"),
+        (rows("step,train_loss", "1,oops", "2,oops"), {}, r"column 'train_loss' holds no number"),
         (rows("1,2,3", "1,1,1"), {}, "no loss column"),
         (rows("run,loss", "a,1", "b,"), {}, "run 'b' has not one number in column 'loss'"),
     ],
@@ -164,8 +185,8 @@ def test_another_counter_tells_a_restart_of_the_counter_from_one_of_the_run() ->
 def test_an_empty_validation_column_is_left_out_and_spoken_of() -> None:
     found = table(rows("step,loss,val_loss", "1,2,", "2,1,"))
     roles = columns.choose(found)
-    assert (roles.val, roles.notes) == (None, ("'val_loss' holds not one number and is left out",))
-    with pytest.raises(UserError, match="column 'val_loss' holds not one number"):
+    assert (roles.val, roles.notes) == (None, ("'val_loss' holds no number and is left out",))
+    with pytest.raises(UserError, match="column 'val_loss' holds no number"):
         columns.choose(found, val="val_loss")
 
 

@@ -12,6 +12,7 @@ from lossdoc import synthetic
 from lossdoc.curve import Context, Curve, Runs, Series
 from lossdoc.diagnosis import chosen, diagnose, examine_curve, examine_runs
 from lossdoc.errors import UserError
+from lossdoc.format import plain_report
 from lossdoc.rule import patterns
 
 
@@ -91,6 +92,21 @@ def test_a_group_has_what_more_than_half_of_it_has(sick: int, well: int, verdict
     report = examine_runs(runs, ignore=["run-to-run-variance"])
     assert report.primary == verdict
     assert verdict == "healthy" or report.findings[0].evidence.summary.startswith(f"{sick} of {sick + well} runs: ")
+
+
+def test_a_healthy_verdict_is_as_sure_as_the_losses_are_many_and_log_n_is_known() -> None:
+    short, long, blind = (
+        examine_curve(synthetic.healthy(points=points)) if known else examine_curve(Curve(synthetic.healthy().train))
+        for points, known in ((60, True), (2000, True), (0, False))
+    )
+    assert {report.primary for report in (short, long, blind)} == {"healthy"}
+    assert short.confidence is not None
+    assert long.confidence is not None
+    assert blind.confidence is not None
+    assert 0.5 < blind.confidence < short.confidence < long.confidence < 1
+    assert plain_report(long)["confidence"] == long.confidence
+    sick = [examine_curve(make()) for make in (synthetic.overfit, synthetic.short)]
+    assert [(report.confidence, "confidence" in plain_report(report)) for report in sick] == [(None, False)] * 2
 
 
 def test_select_and_ignore_name_patterns() -> None:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from lossdoc import synthetic
 from lossdoc.curve import Context, Curve, Floats, Series
 from lossdoc.features import folding, series, unrest
-from lossdoc.features.distributions import beta_share, chi2_tail, f_quantile, f_tail, normal_quantile, normal_tail
+from lossdoc.features.distributions import (
+    beta_share,
+    chi2_tail,
+    f_quantile,
+    f_tail,
+    gamma_below,
+    normal_quantile,
+    normal_tail,
+)
 from lossdoc.features.shape import MOST, entropy, shape
 from lossdoc.features.softmax import guessed_classes, twice
 
@@ -53,6 +61,11 @@ def test_chi2_tails_are_the_tabulated_ones(value: float, degrees: float, p: floa
 def test_the_incomplete_beta_function_is_symmetric_and_rises(x: float, a: float, b: float) -> None:
     assert beta_share(x, a, b) + beta_share(1 - x, b, a) == pytest.approx(1, abs=1e-9)
     assert beta_share(x, a, b) <= beta_share(min(1, x + 0.005), a, b) + 1e-12
+
+
+@pytest.mark.parametrize(("share", "ratio", "p"), [(0.1, 1, 1 - math.exp(-0.1)), (0.25, 2, 0.0189882), (2, 1, 1), (0, 1, 0)])
+def test_gamma_shares_are_those_of_the_exponential_and_of_poisson_counts(share: float, ratio: float, p: float) -> None:
+    assert gamma_below(share, ratio) == pytest.approx(p, rel=1e-5)  # of shape 4: 1 - exp(-1) (1 + 1 + 1/2 + 1/6)
 
 
 def test_closed_forms_of_the_tails() -> None:
@@ -118,6 +131,31 @@ def test_late_shares_of_known_shapes(values: np.ndarray, half: float, quarter: f
     assert series.late_share(values, 0.25) == pytest.approx(quarter, abs=0.01)
 
 
+def test_the_late_share_of_noisy_steps_is_that_of_the_line_through_the_second_half() -> None:
+    falls = [shape(synthetic.slow(seed)).late_share(0.5) for seed in range(20)]
+    levels = [shape(synthetic.healthy(seed)).late_share(0.25) for seed in range(20)]
+    assert np.mean(falls) == pytest.approx(0.5, abs=0.1)
+    assert max(map(abs, levels)) < 0.03
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(1, 1), (2, 2), (5, 5)])
+def test_what_a_first_epoch_hides_does_not_depend_on_how_many_are_logged(every: int, epochs: int) -> None:
+    loss = 2 - 0.01 * np.arange(60)
+    thinned = Series.of(loss[::every], np.arange(1.0, 61)[::every])
+    measured = shape(Curve(thinned, context=Context(axis="epoch")))
+    assert measured.hidden == pytest.approx(0.01)
+    assert thinned.step[1] - thinned.step[0] == epochs
+
+
+def test_a_first_loss_far_below_the_next_is_no_chance_where_noise_is_moderate() -> None:
+    def exploded(form: float) -> int:
+        draws = [7 * np.random.default_rng(seed).gamma(form, 1 / form, 149) for seed in range(50)]
+        return sum(shape(synthetic.curve(np.r_[0.5, each], classes=None)).exploded for each in draws)
+
+    assert exploded(4) >= 40
+    assert exploded(0.5) <= 2  # losses of single samples
+
+
 def test_a_rising_curve_has_no_late_share() -> None:
     assert math.isnan(series.late_share(np.linspace(1, 2, 50), 0.5))
 
@@ -133,13 +171,21 @@ def test_a_rising_curve_has_no_late_share() -> None:
 )
 def test_plateau_ratios_of_known_shapes(values: np.ndarray, ratio: float) -> None:
     low = float(values[-1])
-    tenth, half = (series.first_below(values, 1 - part * (1 - low)) for part in (0.1, 0.5))
+    tenth, half = (series.first_below(values.tolist(), 1 - part * (1 - low)) for part in (0.1, 0.5))
     assert tenth / (half - tenth) == pytest.approx(ratio, abs=0.01)
 
 
 def test_first_below_interpolates_or_says_never() -> None:
-    assert series.first_below(np.array([4.0, 2.0, 0.0]), 3) == pytest.approx(0.5)
-    assert math.isnan(series.first_below(np.array([4.0, 2.0]), 1))
+    assert series.first_below([4.0, 2.0, 0.0], 3) == pytest.approx(0.5)
+    assert math.isnan(series.first_below([4.0, 2.0], 1))
+
+
+@given(floats)
+def test_the_nearest_falling_values_are_those_of_the_minimax_formula(values: np.ndarray) -> None:
+    n = len(values)
+    means = np.array([[values[i : j + 1].mean() if i <= j else math.nan for j in range(n)] for i in range(n)])
+    wanted = [min(means[i, place:].max() for i in range(place + 1)) for place in range(n)]
+    assert series.falling(values) == pytest.approx(wanted, rel=1e-9, abs=1e-9)  # Barlow et al., 1972: (1.9)
 
 
 @given(floats)

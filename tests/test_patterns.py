@@ -182,7 +182,77 @@ def test_too_few_noisy_steps_prove_neither_that_nothing_is_learned_nor_that_it_h
 def test_weights_that_do_not_change_show_in_validation_however_short_the_log() -> None:
     loss = 2.3 * (1 + 0.1 * np.random.default_rng(1).normal(size=12))
     assert examine_curve(synthetic.curve(loss, np.full(12, 2.31))).primary == "not-learning"
-    assert examine_curve(synthetic.curve(loss)).primary == "healthy"
+    assert examine_curve(synthetic.curve(loss)).primary == "inconclusive"
+
+
+@pytest.mark.parametrize("classes", [None, 10])
+def test_batch_normalization_that_settles_is_no_learning_and_no_rate_too_high(classes: int | None) -> None:
+    said = Counter[str]()
+    for seed in range(20):
+        made = synthetic.never_trained(seed, points=30)
+        said.update([examine_curve(replace(made, context=Context(axis="epoch", classes=classes))).primary])
+    assert said["not-learning"] >= 18  # white noise fails one test in fifty
+    assert set(said) <= {"not-learning", "inconclusive"}
+
+
+def test_weights_that_jump_above_the_loss_of_a_guess_do_move() -> None:
+    random = np.random.default_rng(5)
+    loss, val = (2.9 * (1 + noise * random.normal(size=40)) for noise in (0.03, 0.08))
+    assert examine_curve(synthetic.curve(loss, val, axis="step")).primary == "lr-too-high"
+    still = 2.9 * (1 + 1e-3 * random.normal(size=40))
+    assert examine_curve(synthetic.curve(loss, still, axis="step")).primary == "not-learning"
+
+
+def test_a_loss_that_hardly_falls_is_not_healthy() -> None:
+    random = np.random.default_rng(6)
+    noise = 1e-4 * random.normal(size=(2, 12))
+    hardly, tangibly = (curve * np.linspace(1, end, 12) + noise for curve, end in ((2.3, 0.995), (2.3, 0.9)))
+    said = [examine_curve(synthetic.curve(*each, classes=None, axis="epoch"), ignore=["slow-learning"])
+            for each in (hardly, tangibly)]  # fmt: skip
+    assert [report.primary for report in said] == ["inconclusive", "healthy"]
+    assert "has fallen by 0.5% only" in str(said[0].inconclusive)
+    flat = [1 + 0.3 * np.random.default_rng(seed).normal(size=30) for seed in range(40)]
+    assert [examine_curve(synthetic.curve(each, classes=None)).primary for each in flat].count("healthy") <= 2
+
+
+def late_cliff(noise: float, seed: int) -> Curve:
+    """Lie flat for a third of the run, then fall, in noise that is the same throughout."""
+    loss = 2 + 2.2 / (1 + np.exp((np.arange(300) - 100) / 15))
+    return synthetic.curve(loss + noise * np.random.default_rng(seed).normal(size=300), classes=None)
+
+
+def test_a_plateau_that_noise_could_be_leaves_it_open() -> None:
+    said = {noise: Counter(examine_curve(late_cliff(noise, seed)).primary for seed in range(20)) for noise in (0.1, 0.6)}
+    assert said[0.1]["slow-start"] >= 18
+    assert said[0.6]["inconclusive"] >= 4
+
+
+def test_a_descent_that_comes_late_is_no_wandering() -> None:
+    rule = patterns.get("lr-too-high")
+    assert sum(rule.fires(late_cliff(noise, seed)) is not None for noise in (0.2, 0.4, 0.6) for seed in range(20)) == 0
+
+
+NAN = np.array([np.nan])
+
+
+@pytest.mark.parametrize(
+    ("loss", "rate_first"),
+    [
+        (synthetic.exploded().train.value, True),
+        (np.r_[2.3 + np.linspace(0, 3, 60), NAN], True),
+        (np.array([2.3, 2.2, 4.9, 80, np.inf]), True),
+        (synthetic.broken_off().train.value, False),
+        (np.r_[synthetic.healthy().train.value, NAN], False),
+        (np.r_[2.3, NAN, NAN], False),
+        (np.r_[NAN, NAN, NAN], False),
+    ],
+)
+def test_a_rate_too_high_is_the_first_cause_where_the_loss_was_on_its_way_up(loss: Floats, rate_first: bool) -> None:
+    (finding,) = examine_curve(synthetic.curve(loss)).findings
+    assert finding.name == "non-finite"
+    assert finding.causes[0 if rate_first else -1].startswith("the learning rate is too high")
+    assert finding.remedies[0].startswith("lower the learning rate") == rate_first
+    assert len(finding.causes) == 4
 
 
 def test_noise_around_zero_is_no_level_to_be_stuck_at() -> None:

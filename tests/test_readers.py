@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import random
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from lossdoc.members import Members
 from lossdoc.reader import Reader, readers
 from lossdoc.readers import _decimals, tensorboard_csv
 from lossdoc.readers._pattern import matching
+from lossdoc.readers._records import Record, in_nats
 
 LOGS = Path(__file__).parent / "logs"
 NAN, INF = float("nan"), float("inf")
@@ -101,8 +103,8 @@ SAMPLES: dict[str, tuple[Points, Points | None]] = {
     "text/deepspeed_ppo.txt": ({10: -0.2194, 11: -0.25}, None),
     "text/detectron2_log.txt": ({19: 0.4109, 39: 0.3125}, None),
     "text/espnet.txt": ({1: 480.386, 2: 300.5}, {1: 479.955, 2: 310.25}),
-    "text/fairseq_json.txt": ({25: 16.464, 50: 14.5, 75: 11.5}, {50: 12.25}),
-    "text/fairseq_simple.txt": ({1: 16.264, 101: 12.5, 201: 9.25}, {101: 9.189}),
+    "text/fairseq_json.txt": ({25: 11.41197518, 50: 10.05063412, 75: 7.97119258}, {50: 8.49105296}),  # bits in nats
+    "text/fairseq_simple.txt": ({1: 11.27334574, 101: 8.66433976, 201: 6.41161142}, {101: 6.36932944}),
     "text/hf_stdout.txt": ({0.4: 1.8998, 0.8: 1.5, 1.2: 1.25}, {1.0: 1.625}),
     "text/imagenet_example.txt": ({0: 6.9, 400: 2.094, 800: 1.5}, None),
     "text/llmc.txt": ({0: 11.0091, 1: 10.5, 250: 6.25}, {0: 11.0092, 250: 6.5}),
@@ -180,6 +182,24 @@ def test_the_content_decides_under_any_name_and_a_reader_can_be_forced(name: str
         assert one.train.value.tolist() == pytest.approx(list(SAMPLES[name][0].values()), rel=1e-6, nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("records", "bits"),
+    [
+        ([{"loss": 10.0, "nll_loss": 9.0, "ppl": 512.0}, {"loss": 9.5, "nll_loss": 8.5, "ppl": 362.04}], True),
+        ([{"valid_loss": 5.0, "valid_ppl": 32.0}, {"loss": 4.0, "ppl": 16.0}], True),
+        ([{"loss": math.log(value), "ppl": value} for value in (100.0, 50.0, 3.0, 1.2)], False),
+        ([{"loss": 5.0, "ppl": 32.0}], False),  # one may be chance
+        ([{"loss": 5.0, "valid_ppl": 32.0}] * 3, False),  # of the other side
+    ],
+)
+def test_losses_in_bits_are_turned_into_nats_where_the_perplexities_prove_it(records: list[Record], bits: bool) -> None:
+    turned, notes = in_nats(records)
+    assert bool(notes) == bits
+    for before, after in zip(records, turned, strict=True):
+        losses = [name for name in before if "loss" in name]
+        assert [after[name] for name in losses] == [float(before[name]) * (math.log(2) if bits else 1) for name in losses]
+
+
 def test_runs_side_by_side() -> None:
     found = curves(LOGS / "wandb/two_runs.csv")
     assert [(one.run, one.train.step.tolist(), one.train.value.tolist()) for one in found] == [
@@ -193,6 +213,7 @@ def test_runs_side_by_side() -> None:
     [
         ("json/trainer_state.json", "1 logged loss is exactly 0, which is no success"),
         ("json/catboost_training_cut.json", "the document is cut off"),
+        ("text/fairseq_json.txt", "the losses are in bits"),
         ("jsonl/torchtune.jsonl", "1 line is no JSON (first: line 3)"),
         ("jsonl/mmcv.log.json", "'iter' starts again in every epoch: it is counted on, 100 an epoch"),
         ("jsonl/detectron2_metrics.json", "1 value written when a run was stopped is left out"),

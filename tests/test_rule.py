@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from lossdoc.errors import NotApplicable
-from lossdoc.findings import Evidence, Severity
-from lossdoc.rule import HEADINGS, Page, Rule, examine, rule
+from lossdoc.errors import NotApplicable, Undecided
+from lossdoc.findings import Evidence, Passed, Report, Severity
+from lossdoc.rule import HEADINGS, Page, Rule, examine, groups_in, rule
 
 DOC = "A summary\nin two lines.\n\n" + "\n\n".join(f"{name}:\n    - one\n    - two\n      of it" for name in HEADINGS)
 
@@ -96,3 +97,45 @@ def test_what_makes_a_verdict(severity: Severity, decisive: Severity, inconclusi
         "title", 1, [made("a", "T1", evidence(), severity=severity)], decisive=decisive, inconclusive=inconclusive
     )
     assert report.primary == primary
+
+
+@pytest.mark.parametrize(
+    ("severity", "primary", "why"),
+    [(None, "inconclusive", "too noisy"), (Severity.NOTE, "inconclusive", "too noisy"), (Severity.WARNING, "a", None)],
+)
+def test_what_a_rule_cannot_tell_from_chance_is_not_healthy(
+    severity: Severity | None, primary: str, why: str | None
+) -> None:
+    def hidden(_: int) -> None:
+        raise Undecided("too noisy")
+
+    first = made("a", "T1", None if severity is None else evidence(), severity=severity or Severity.NOTE)
+    second = replace(made("b", "T2", None), judge=hidden)
+    report = examine("title", 1, [first, second], decisive=Severity.WARNING)
+    assert (report.primary, report.inconclusive) == (primary, why)
+    assert report.skipped == {"T2": "too noisy"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("divide the pixels by 255: `preprocess: [{scale: {divide_by: 255}}]`", ["standardize the inputs"]),
+        ("standardize all inputs", ["divide pixels by 255, once"]),
+        ("take a lower rate", ["standardize the inputs", "divide pixels by 255, once"]),
+    ],
+)
+def test_a_remedy_for_this_very_case_takes_the_place_of_the_pages_own(said: str, kept: list[str]) -> None:
+    one = made("a", "T1", evidence())
+    page = Page.parse(
+        DOC.replace(
+            "Try:\n    - one\n    - two\n      of it", "Try:\n    - standardize the inputs\n    - divide pixels by 255, once"
+        )
+    )
+    vars(one)["page"] = page  # where it is cached
+    assert one.finding(Evidence("x", remedies=(said,))).remedies == (said, *kept)
+
+
+def test_what_passed_is_told_by_groups_with_the_first_of_their_numbers() -> None:
+    measured = {"LS302": Passed("sd 0.1"), "LS303": Passed("L2"), "LC101": Passed("a curve")}
+    report = Report("x", passed=("LC101", "LS101", "LS301", "LS302", "LS303", "XY1"), measured=measured)
+    assert groups_in(report) == {"curves": (1, "a curve"), "data": (1, ""), "first loss": (3, "sd 0.1"), "others": (1, "")}

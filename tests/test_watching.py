@@ -67,7 +67,7 @@ def followed(
 ) -> tuple[Found, list[str]]:
     found, lines = Found(), []
     Script(path, texts, monkeypatch)
-    watch(str(path), Asked(), Following(1.0, idle=3.5, until=until), found, lambda text: lines.append(text[9:]))
+    watch([str(path)], Asked(), Following(1.0, idle=3.5, until=until), found, lambda text: lines.append(text[9:]))
     return found, lines
 
 
@@ -123,6 +123,51 @@ def test_a_log_that_is_gone_or_broken_keeps_what_it_said(tmp_path: Path, monkeyp
     assert found.reports == []
     assert [problem.kind for problem in found.problems] != []
     assert len(lines) == 1
+
+
+def test_several_logs_are_followed_each_with_a_verdict_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "notes.txt").write_text("nothing to see here")
+    now = 0.0
+    changes: list[dict[str, str]] = [
+        {"runs/a.csv": HEAD + "".join(ROWS[:20]), "good.csv": HEAD + "".join(ROWS[:20])},
+        {"runs/a.csv": HEAD + "".join(ROWS[:40])},
+        {"runs/b.csv": HEAD + "".join(ROWS[:9]) + "9,nan\n", "good.csv": HEAD + "".join(ROWS[:60])},
+        {"runs/c.csv": HEAD + "".join(ROWS[:9])},
+    ]
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        for name, text in (changes.pop(0) if changes else {}).items():
+            (tmp_path / name).write_text(text)
+
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "sleep", sleep)
+    found, lines = Found(), []
+    paths = [str(tmp_path / "good.csv"), str(tmp_path / "runs")]
+    watch(paths, Asked(), Following(1.0, idle=3.5, until="error"), found, lambda text: lines.append(text[9:]))
+    assert lines == [
+        f"waiting for {paths[0]}",
+        f"following {paths[1]}",
+        "a.csv: step 39 healthy so far",
+        "good.csv: step 59 healthy so far",
+        "b.csv: step 9 non-finite, 100 % sure: 'train_loss' is NaN at step 9",
+    ]
+    assert [(report.title, report.primary) for report in found.reports] == [
+        ("good.csv", "healthy"),
+        ("a.csv", "healthy"),
+        ("b.csv", "non-finite"),
+    ]
+    assert found.problems == []
+    assert len(changes) == 1  # the failure ended it
+
+
+def test_a_folder_that_never_holds_a_log_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Script(tmp_path / "notes.txt", ["no log"], monkeypatch)
+    found = Found()
+    watch([str(tmp_path)], Asked(), Following(1.0, idle=3.5, globs=["*.csv"]), found, lambda _: None)
+    assert [problem.kind for problem in found.problems] == ["no-log"]
 
 
 def test_an_interrupt_ends_with_the_report(tmp_path: Path) -> None:

@@ -42,9 +42,11 @@ LOSS = (
     "손실",
 )
 TRAIN = ("train", "training", "tr", "trn", "learn", "trainings", "entraînement", "entrainement", "entrenamiento", "treino",
-         "treinamento", "addestramento")  # fmt: skip
+         "treinamento", "addestramento", "tränings", "träning", "treningowa", "обучения", "训练", "訓練", "学習", "훈련",
+         "학습")  # fmt: skip
 VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing", "validierung",
-       "validierungs", "validación", "validacion", "validação", "validacao", "validazione")  # fmt: skip
+       "validierungs", "validación", "validacion", "validação", "validacao", "validazione", "validatie", "validerings",
+       "validering", "walidacyjna", "walidacji", "валидации", "验证", "驗證", "検証", "测试", "검증")  # fmt: skip
 STEP = ("step", "steps", "iteration", "iterations", "iter", "iters", "it", "update", "updates", "batch", "batches", "epoch",
         "epochs", "index", "schritt", "schritte", "étape", "etape", "paso", "pasos", "passo", "passi", "epoche", "epochen",
         "époque", "epoque", "época", "epoca")  # fmt: skip
@@ -61,6 +63,11 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
                      "eval_acc", "test_acc", "test_accuracy", "accuracy_val", "acc_val"),
     "grad_norm": ("grad_norm", "gradient_norm", "train_grad_norm", "gradnorm"),
 }  # fmt: skip
+
+NO_LOSS_OF_VAL = ("top", "top1", "top5", "f1", "auc", "precision", "recall", "map", "iou", "miou", "bleu", "rouge", "score",
+                  "reward", "psnr", "ssim", "r2", "corr", "time", "runtime", "second", "seconds", "sec", "speed", "samples",
+                  "tokens", "size", "count", "correct", "rate", "batch", *STEP)  # fmt: skip
+SUFFIXES = tuple(word for word in LOSS if len(word) > 3 or not word.isascii())  # German writes compounds, Chinese no blanks
 
 Ranked = list[tuple[tuple[int, ...], str]]
 
@@ -97,7 +104,7 @@ def choose(
     named = [name for name in free if name not in {step, run} and is_loss(name)]
     losses = [name for name in named if table.columns[name].logged.any()]
     if losses or train is not None:
-        notes += [f"'{name}' holds not one number and is left out" for name in named if name not in losses]
+        notes += [f"'{name}' holds no number and is left out" for name in named if name not in losses]
     else:
         losses = named  # the error will name it
     val = val or _pick(_ranked(losses, VAL, need=True), "val", notes)
@@ -111,18 +118,29 @@ def choose(
         message = f"has no loss column; its columns are {_listed(table)}: name one with --train COLUMN"
         raise UserError.of(message, kind="no-loss", file=table.source)
     _must_hold_numbers(table, train, val)
+    rest = [name for name in numeric if name not in {train, val, step, *losses}]
+    notes += _overlooked(rest, has_val=val is not None)
     return Roles(train, val, step, run, tuple(notes))
 
 
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
-    """Split a name into lower-case words: "val/box_loss" gives val, box, loss; "trainLoss" gives train, loss."""
+    """Split a name into lower-case words: "val/box_loss" gives val, box, loss; "trainLoss" and "losstrain" give two."""
     spaced = "".join(f" {here}" if here.isupper() and before.islower() else here for before, here in pairwise(" " + name))
     parted: list[str] = []
     for word in "".join(sign if sign.isalnum() else " " for sign in spaced.lower()).split():
-        head = word.removesuffix("loss")
-        parted += [head, "loss"] if head != word and head in TRAIN + VAL else [word]
+        parted += _compound(word)
     return tuple(parted)
+
+
+def _compound(word: str) -> list[str]:
+    """Split a word into a side and a loss where it consists of these: "valloss", "Validierungsverlust"."""
+    for loss in SUFFIXES:
+        if word.endswith(loss) and word.removesuffix(loss) in TRAIN + VAL:
+            return [word.removesuffix(loss), loss]
+        if word.startswith(loss) and word.removeprefix(loss) in TRAIN + VAL:
+            return [loss, word.removeprefix(loss)]
+    return [word]
 
 
 def counters(names: Sequence[str]) -> Ranked:
@@ -161,7 +179,7 @@ def _must_exist(table: Table, told: set[str]) -> None:
 def _must_hold_numbers(table: Table, *names: str | None) -> None:
     for name in names:
         if name is not None and not table.columns[name].logged.any():
-            raise UserError.of(f"column '{name}' holds not one number", kind="no-numbers", file=table.source)
+            raise UserError.of(f"column '{name}' holds no number", kind="no-numbers", file=table.source)
 
 
 @lru_cache(maxsize=4096)
@@ -194,6 +212,21 @@ def _pick(ranked: Ranked, what: str, notes: list[str]) -> str | None:
         side = {"train": "training", "val": "validation"}[what]
         notes.append(f"'{ranked[0][1]}' is taken for the {side} loss; {rest} would do too: --{what} COLUMN takes another")
     return ranked[0][1] if ranked else None
+
+
+def _overlooked(names: Sequence[str], *, has_val: bool) -> list[str]:
+    """Tell of unused columns that may be losses: by a part of the name, or of validation where no loss of it was found."""
+    found = []
+    for name in names:
+        parts = words(name)
+        if canonical(name) in OTHERS or any(part in NO_LOSS or part in NO_LOSS_OF_VAL for part in parts):
+            continue
+        called_so = any(loss in part for part in parts for loss in SUFFIXES)
+        if called_so or (not has_val and any(part in VAL for part in parts)):
+            found.append(f"'{name}'")
+    if not found:
+        return []
+    return [f"{', '.join(found)} {'is' if len(found) == 1 else 'are'} not read as a loss: --val or --train COLUMN takes it"]
 
 
 def _run(names: Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -197,26 +198,25 @@ def draw_up(values: Floats) -> float:
     return float((values - np.minimum.accumulate(values)).max()) if len(values) else 0.0
 
 
-def late_share(smooth: Floats, part: float, *, over: int = 3) -> float:
+def late_share(smooth: Floats, part: float) -> float:
     """Return which share of the way from the first to the last value is made in the last `part`; of a straight line, `part`.
 
-    The turn and the end are medians of `over` values, odd. NaN where there is no way down.
+    The turn and the end are medians of three values, or single ones in a curve of few, of which three would be a tenth and
+    more. NaN where there is no way down.
     """
+    over = 3 if len(smooth) >= 30 else 1
     at = min(len(smooth) - 1, round((len(smooth) - 1) * (1 - part)))
     turn, end = median(smooth[max(0, at - over // 2) : at + over // 2 + 1]), median(smooth[-over:])
     drop = float(smooth[0]) - end
     return (turn - end) / drop if drop > 0 else math.nan
 
 
-def first_below(smooth: Floats, level: float) -> float:
-    """Return where a curve first falls below a level, in points from 0, interpolated; NaN where it never does."""
-    under = smooth <= level
-    here = int(under.argmax()) if len(under) else 0
-    if not under[here : here + 1].any():
-        return math.nan
-    if here == 0:
-        return 0.0
-    before, after = float(smooth[here - 1]), float(smooth[here])
+def first_below(smooth: Sequence[float], level: float) -> float:
+    """Return where a curve of few points first falls below a level, from 0, interpolated; NaN where it never does."""
+    here = next((place for place, value in enumerate(smooth) if value <= level), None)
+    if not here:
+        return math.nan if here is None else 0.0
+    before, after = smooth[here - 1], smooth[here]
     return here - 1 + (before - level) / (before - after)
 
 
@@ -226,6 +226,22 @@ def line(values: Floats) -> Floats:
     slope = float((time * values).sum()) / max(float((time**2).sum()), 1e-300)
     fitted: Floats = values.mean() + slope * time
     return fitted
+
+
+def falling(values: Floats) -> Floats:
+    """Return the nearest values by least squares that never rise: neighbors in the wrong order share their mean.
+
+    Source: Ayer et al., An empirical distribution function for sampling with incomplete information, 1955.
+    """
+    pools: list[tuple[float, int]] = []
+    for value in values.tolist():
+        total, many = value, 1
+        while pools and pools[-1][0] * many <= total * pools[-1][1]:
+            before, count = pools.pop()
+            total, many = total + before, many + count
+        pools.append((total, many))
+    means, counts = [total / many for total, many in pools], [many for _, many in pools]
+    return np.repeat(means, counts)
 
 
 def bulge(values: Floats) -> float:

@@ -9,9 +9,13 @@ import numpy as np
 
 from lossdoc.curve import Curve, Floats, Series
 from lossdoc.features import series
+from lossdoc.features.distributions import gamma_below
+from lossdoc.features.falls import Fall, fall
 
 MOST = 2000  # points kept: longer curves become this many blocks, with the median and the maximum of each
 BATCH = 0.4  # jitter counts 2.5 times training's: so that a validation noisier than one batch is of fewer samples than that
+GAIN = 0.1  # the share of the loss of having learned nothing, below which nothing was learned that is worth the name
+STILL = 0.03  # of its level; untrained networks of several seeds differ by as much, and losses of one that stays by less
 
 
 class Shape:
@@ -81,9 +85,9 @@ class Shape:
         """Whether losses explode after the first, which then is the only one of having learned nothing.
 
         Either the first few are far above it by the noise of those losses. Or the later noise tells that the first is no
-        single sample's: its deviation is below 0.7 of its level (an exponential's is 1.3 of its median). Then
-        one of the first tenth above thrice the first and beyond twice the later noise's tail will do; and where it is below
-        half of its level, the mean of four samples, a median of the next five above twice the first.
+        single sample's: its deviation is below 0.7 of its level (an exponential's is 1.3 of its median), and one of the
+        first tenth lies above thrice the first and beyond twice the later noise's tail. Or the first is below half of the
+        next five, and by chance, as a gamma variable with the later noise's deviation, in one case of 200.
         """
         first, middle = float(self.y[0]), series.median(self.y[: max(1, min(5, self.n // 50))])
         if not first > 0:
@@ -95,18 +99,35 @@ class Shape:
             return False
         late = self.y[self.n // 2 :]
         level, noise = series.median(late), series.noise(late)
-        beyond = highest > max(3 * first, first + 2 * series.tail_bound(late - level))
-        return (beyond and noise < 0.7 * level) or (next_ > 2 * first and noise < level / 2)
+        if noise < 0.7 * level and highest > max(3 * first, first + 2 * series.tail_bound(late - level)):
+            return True
+        return level > 0 < noise and next_ > 2 * first and gamma_below(first / next_, level / noise) < 0.005
 
     @cached_property
     def end(self) -> float:
-        """The loss at the end: the median of the last tenth, at least three points."""
-        return series.median(self.y[-max(3, self.n // 10) :])
+        """The loss at the end: the median of the last tenth; of a log by steps, at least three points."""
+        return series.median(self.y[-max(1 if self.by_epoch else 3, self.n // 10) :])
 
     @cached_property
     def bottom(self) -> float:
         """The smooth loss at the end: the median of its last tenth, at least three points."""
         return series.median(self.smooth[-max(3, len(self.smooth) // 10) :])
+
+    @cached_property
+    def second_half(self) -> Fall:
+        """The fall along the line through the second half."""
+        return fall(self.y[self.n // 2 :])
+
+    def late_share(self, part: float) -> float:
+        """Return which share of the descent is made in the last `part`, at most half; of a straight line, `part`.
+
+        In a log by steps the line through the second half tells it with a quarter of the error that few points have. NaN
+        where there is no way down.
+        """
+        drop = float(self.smooth[0]) - series.median(self.smooth[-3:])
+        if self.by_epoch or not drop > 0:
+            return series.late_share(self.smooth, part)
+        return self.second_half.height * 2 * part / drop
 
     @cached_property
     def lowest(self) -> tuple[float, int]:
@@ -146,12 +167,16 @@ class Shape:
 
         An exponential's start lies above its first mean by about as much as the second mean lies below it.
         """
-        return max(0.0, float(self.y[0] - self.y[1])) if self.by_epoch and self.uniform is None and self.n > 1 else 0.0
+        if not (self.by_epoch and self.uniform is None and self.n > 1):
+            return 0.0
+        gap = float(self.x[1] - self.x[0])
+        epochs = min(1.0, (float(self.x[0]) or 1.0) / gap) if gap > 0 else 1.0
+        return max(0.0, float(self.y[0] - self.y[1])) * epochs
 
     @cached_property
     def learned(self) -> float:
         """What was learned at best: how far the smooth curve came below the reference, at least a tenth of that."""
-        return max(self.reference - float(self.smooth.min()), 0.1 * abs(self.reference), 1e-300)
+        return max(self.reference - float(self.smooth.min()), GAIN * abs(self.reference), 1e-300)
 
     @property
     def gained(self) -> bool:
@@ -176,7 +201,23 @@ class Shape:
     @cached_property
     def flat(self) -> bool:
         """Whether both losses look like white noise around a constant, as they do when the weights never change."""
-        return series.steady(self.y, self.trend) and (self.val is None or series.steady(self.val.value))
+        return series.steady(self.y, self.trend) and (self.val is None or series.steady(self.val.value) or self.settles)
+
+    @cached_property
+    def settles(self) -> bool:
+        """Whether validation does no more than it does of weights that stay, under batch normalization's running averages.
+
+        These settle, so that it drifts smoothly, but a loss that falls by a tenth (see `gained`) has been learned.
+        """
+        if self.val is None:
+            return False
+        fallen = float(self.val.value[0]) - self.val_end
+        return fallen < GAIN * abs(self.val_end) and self.val_jumps < STILL
+
+    @cached_property
+    def val_jumps(self) -> float:
+        """The jaggedness of validation after its first third, as a share of its level; NaN without."""
+        return math.nan if self.val is None else self.jitter / max(abs(self.val_end), 1e-300)
 
     @cached_property
     def val_end(self) -> float:
@@ -185,19 +226,19 @@ class Shape:
 
     @cached_property
     def jitter(self) -> float:
-        """The jaggedness of validation over its second half; NaN without."""
-        return math.nan if self.val is None else series.jaggedness(self.val.value[len(self.val) // 2 :])
+        """The jaggedness of validation after its first third; NaN without."""
+        return math.nan if self.val is None else series.jaggedness(self.val.value[len(self.val) // 3 :])
 
     @cached_property
     def train_jitter(self) -> float:
-        """The jaggedness of training at the steps of validation's second half; NaN without.
+        """The jaggedness of training at the steps of validation after its first third; NaN without.
 
         Of a log by steps it is that of training's level, and a single batch's noise where that is more.
         """
         if self.val is None:
             return math.nan
-        half = len(self.val) // 2
-        train = series.jaggedness(np.interp(self.val.step[half:], self.x, self.y if self.by_epoch else self.middle))
+        late = self.val.step[len(self.val) // 3 :]
+        train = series.jaggedness(np.interp(late, self.x, self.y if self.by_epoch else self.middle))
         batch = 0.0 if self.by_epoch else BATCH * series.noise(self.y[self.n // 2 :])
         return max(train, batch)
 

@@ -70,6 +70,8 @@ def regret(s: Shape, least: float) -> Sign:
 
     Both are medians, of 1.25 of a mean's error: in a log by steps they differ by six means', as the lowest is one of forty.
     """
+    if not (s.gained and s.end - float(s.y.min()) > least * s.learned):  # no level is lower than the lowest loss
+        return NONE
     margin = (s.end - s.lowest[0]) / s.learned / least
     if not margin > 1 or not (s.by_epoch or s.end - s.lowest[0] > 6 * s.noise / max(3, s.n // 10) ** 0.5):
         return NONE
@@ -99,8 +101,10 @@ def above(s: Shape, times: float) -> Sign:
 
     A median's error is 1.25 of a mean's.
     """
+    if not s.end > s.reference > 0:
+        return NONE
     error = 1.25 * s.noise / max(3, s.n // 10) ** 0.5
-    if not (s.end - s.reference > 5 * error and s.reference > 0):
+    if not s.end - s.reference > 5 * error:
         return NONE
     summary = f"ends at {s.end:.3g}, above the {s.reference:.3g} of having learned nothing"
     return Sign(s.end / (times * s.reference), summary, 0, s.n - 1)

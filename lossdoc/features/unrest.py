@@ -9,7 +9,7 @@ import numpy as np
 
 from lossdoc.curve import Floats
 from lossdoc.features import series
-from lossdoc.features.shape import Shape
+from lossdoc.features.shape import STILL, Shape
 
 
 class Rise(NamedTuple):
@@ -82,10 +82,15 @@ def late_trend(s: Shape) -> series.Trend:
 
 
 def swing(s: Shape) -> Swing:
-    """Return how the last two thirds wander about a straight line: a descent that noise hides from a test is no swing."""
+    """Return how the last two thirds wander: a descent that noise hides from a test is no swing.
+
+    The size is that about a straight line, or about the nearest curve that only falls where it comes closer.
+    """
     part = s.y[s.n // 3 :]
     straight = part - series.line(part)
-    return Swing(float(series.blocks(straight, 20).std()), series.whiteness(straight)[1])
+    means = series.blocks(part, 20)
+    size = min(float(series.blocks(straight, 20).std()), float((means - series.falling(means)).std()))
+    return Swing(size, series.whiteness(straight)[1])
 
 
 def jumps(s: Shape) -> float:
@@ -109,11 +114,11 @@ def burst(s: Shape) -> float:
 
 
 def stuck(s: Shape) -> float:
-    """Return by what factor both losses end above a uniform guess, of a flat curve whose validation does change; else 0.
+    """Return by what factor both losses end above a uniform guess, of a flat curve whose validation jumps; else 0.
 
-    Fixed weights give the same validation loss each time, so that these weights do move.
+    Fixed weights give the same validation loss each time, or nearly so: these weights do move.
     """
-    if s.uniform is None or s.val is None or not s.flat or s.val.value.min() == s.val.value.max():
+    if s.uniform is None or s.val is None or not s.flat or s.val_jumps < STILL:
         return 0.0
     ratio = min(s.end, s.val_end) / s.uniform
     return ratio if math.isfinite(ratio) else 0.0

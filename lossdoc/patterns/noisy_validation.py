@@ -46,7 +46,7 @@ def noisy_validation(
         With a rate too high both losses jump; validation must be rougher than training at the same steps.
 
     Decided by:
-        The mean absolute second difference of validation over its second half (0 for a straight line; the mean, as this
+        The mean absolute second difference of validation after its first third (0 for a straight line; the mean, as this
         jitter is skewed) exceeds `of_learned` of what was learned, or `of_mean` of its own height and `least` of what was
         learned; and `of_train` times the same measure of training at those steps. A sample's losses have about their mean
         as standard deviation, so 0.2 of the mean is what some 25 samples give.
@@ -62,13 +62,12 @@ def noisy_validation(
     if not (math.isfinite(jitter) and math.isfinite(mean)) or jitter == 0:
         return None
     relative, share = jitter / max(mean, 1e-300), jitter / s.learned
-    margin = max(share / of_learned, min(relative / of_mean, share / least))
-    if not margin > 1:
-        return None
     train = s.train_jitter
-    if not jitter > of_train * train:
+    margin = max(share / of_learned, min(relative / of_mean, share / least))
+    margin = min(margin, jitter / (of_train * train)) if train > 0 else margin
+    if not margin > 1:
         return None
     facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": max(1.0, 1 / relative**2)}
     summary = f"validation jumps by {jitter:.3g} at a time, {relative:.0%} of its mean; training by {train:.2g}"
-    sure = certainty("noisy-validation", margin, jitter / (of_train * train) if train > 0 else math.inf)
+    sure = certainty("noisy-validation", margin)
     return Evidence(summary, facts, (float(s.val.step[0]), float(s.val.step[-1])), sure)

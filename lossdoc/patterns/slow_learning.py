@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from lossdoc.curve import Curve
-from lossdoc.features import series
 from lossdoc.features.certainty import certainty
 from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
@@ -55,9 +54,7 @@ def slow_learning(
         - Kendall, Rank Correlation Methods, 1970
     """
     s = shape(curve)
-    late = series.late_share(
-        s.smooth, 0.5, over=max(3, len(s.smooth) // 8 | 1)
-    )  # an eighth: the noise of a slow fall is large
+    late = s.late_share(0.5)
     if not (s.trend.z < -z and s.late_trend.z < -late_z and late >= share) or s.left < left:
         return None
     facts = {"late_share": late, "left": s.left, "z": s.trend.z, "end": s.end}

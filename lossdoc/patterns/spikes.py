@@ -71,13 +71,11 @@ def spikes(
     if s.n < 20:
         raise NotApplicable(f"{s.n} points are too few to tell a spike from noise")
     least = max(learned * s.learned, 3 * s.noise)
-    height = series.prominence(s.top, max(4, s.n // 40), least)
-    if not height.max() > least:
-        return None
     parts = np.array_split(s.residual, 3)
-    tails = [max(series.tail_bound(part), 3 * s.noise) for part in parts]
+    tails = [max(series.tail_bound(part), least) for part in parts]
     bound = np.repeat(tails, [len(part) for part in parts])
-    at = np.flatnonzero((height > bound) & (height > least))
+    height = series.prominence(s.top, max(4, s.n // 40), bound)
+    at = np.flatnonzero(height > bound)
     if not len(at):
         return None
     far = _far_in_log(s, log_tail, widest)[at]

@@ -6,10 +6,9 @@ import math
 from functools import partial
 
 from lossdoc.curve import Curve
-from lossdoc.errors import NotApplicable
+from lossdoc.errors import NotApplicable, Undecided
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
-from lossdoc.features.falls import fall
 from lossdoc.features.shape import shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
@@ -56,12 +55,12 @@ def underfitting(
         Noise that no model can predict: the error that a regression or a noisy task is left with. Label smoothing.
 
     Decided by:
-        It has leveled off: the last quarter makes less than `late` of the descent, half of a straight line's; and that it
-        makes `straight` of it, a straight line's, is out of the question (a line through the second half, Student's t at
-        1 %; in a short noisy log it never is). More than `left` of log n (of the first loss, where an accuracy shows that
-        it is a classification) is left in training and validation. For anything else it is more than `left_blind` of the
-        first loss (and of what a first epoch's mean hides), as nobody knows what a regression can reach; and a first loss
-        below `guess`, 0.7 of that of a coin, is no beginning.
+        It has leveled off: the last quarter makes less than `late` of the descent, half of a straight line's (in a log by
+        steps, by the line through the second half); and that it makes `straight` of it, a straight line's, is out of the
+        question (Student's t at 1 %; in a short noisy log it never is, and nothing can be told). More than `left` of log n
+        (of the first loss, where an accuracy shows that it is a classification) is left in training and validation. For
+        anything else it is more than `left_blind` of the first loss (and of what a first epoch's mean hides), as nobody
+        knows what a regression can reach; and a first loss below `guess`, 0.7 of that of a coin, is no beginning.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), section on the training process
@@ -75,12 +74,12 @@ def underfitting(
     if not classifies and s.start < guess:
         raise NotApplicable(f"the first loss, {s.start:.3g}, is below that of any guess, if it is in nats: a fine-tuning?")
     rest = (s.end if s.val is None else min(s.end, s.val_end)) / (s.reference + s.hidden)
-    share = series.late_share(s.smooth, 0.25)
+    share = s.late_share(0.25)
     if not rest > wanted or share >= late:
         return None
     drop = float(s.smooth[0]) - series.median(s.smooth[-3:])
-    if not fall(s.y[s.n // 2 :]).below(2 * straight * drop):
-        raise NotApplicable("the noise hides whether the loss still falls: the log is too short, or the batches too small")
+    if not s.second_half.below(2 * straight * drop):
+        raise Undecided("the noise hides whether the loss still falls: the log is too short, or the batches too small")
     facts = {"left": rest, "end": s.end, "reference": s.reference, "late_share": share}
     than = "a uniform guess's" if s.uniform is not None else "the first loss"
     summary = f"the loss has leveled off at {s.end:.3g}, {rest:.0%} of {than} {s.reference:.3g}"

@@ -146,6 +146,28 @@ def logarithm(value: float | str) -> float | str:
     return math.log(value) if value > 0 else math.nan
 
 
+def in_nats(records: list[Record]) -> tuple[list[Record], list[str]]:
+    """Turn losses in bits, as fairseq logs them, into nats: where each perplexity is 2, not e, to the loss beside it."""
+    off = []
+    for record in records:
+        for key, value in record.items():
+            beside = [float(record[name]) for name in record if is_loss(name) and loss_of(name) == loss_of(key)]
+            if is_perplexity(key) and beside and isinstance(value, float) and 1.1 < value < math.inf:  # log2(1) is log(1)
+                off.append(min(abs(loss - math.log2(value)) for loss in beside))
+    if len(off) < 2 or not max(off) < 0.02:  # both are rounded
+        return records, []
+    turned = [
+        {
+            name: value * math.log(2) if isinstance(value, float) and is_loss(name) else value
+            for name, value in record.items()
+        }
+        for record in records
+    ]
+    return turned, [
+        "the losses are in bits, as the perplexities beside them are 2 to their power: they were turned into nats"
+    ]
+
+
 def _column(cells: Sequence[float | str]) -> Column:
     values = np.array([math.nan if isinstance(cell, str) else cell for cell in cells], dtype=np.float64)
     logged = np.array([not isinstance(cell, str) for cell in cells])

@@ -6,8 +6,9 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -45,9 +46,7 @@ def sniff(head: bytes) -> float:
     text = utf8(head)
     if text is None:
         return 0.0
-    lines = text.decode("utf-8", errors="replace").split("\n")
-    whole = lines[:-1] if len(head) >= HEAD and len(lines) > 1 else lines
-    rows = [line for _, line in islice(_content(whole), LOOK)]
+    rows = [line for _, line in _first_rows(text, whole=len(head) >= HEAD)]
     if not rows or rows[0].lstrip()[:1] in "{[<":
         return 0.0
     delimiter = _delimiter(rows)
@@ -112,7 +111,22 @@ def _logarithms(columns: Mapping[str, Column]) -> tuple[dict[str, Column], list[
     return logs, [OF_PERPLEXITY] if logs else []
 
 
-def _content(lines: Sequence[str]) -> Iterator[tuple[int, str]]:
+@lru_cache(maxsize=1)  # of a small file both `sniff` and `read` ask for them
+def _first_rows(text: bytes, *, whole: bool) -> Sequence[tuple[int, str]]:
+    return tuple(islice(_content(_lines(text, whole=whole)), LOOK))
+
+
+def _lines(text: bytes, *, whole: bool) -> Iterator[str]:
+    """Yield the lines one by one, as few are looked at; of several, the last one only if it need not be `whole`."""
+    start = 0
+    while (end := text.find(b"\n", start)) >= 0:
+        yield text[start:end].decode("utf-8", errors="replace")
+        start = end + 1
+    if not (whole and start):
+        yield text[start:].decode("utf-8", errors="replace")
+
+
+def _content(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Yield the lines that are neither blank nor a comment, with their numbers from 1."""
     return ((number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#"))
 
@@ -138,8 +152,7 @@ def _delimiter(rows: Sequence[str]) -> str | None:
 
 
 def _layout(text: bytes, source: str) -> Layout:
-    lines = text[:HEAD].decode("utf-8", errors="replace").split("\n")
-    rows = list(islice(_content(lines), LOOK))
+    rows = _first_rows(text[:HEAD], whole=False)
     if not rows:
         raise UserError.of("holds comments only", kind="no-rows", file=source)
     delimiter = _delimiter([line for _, line in rows]) or ","
@@ -147,7 +160,8 @@ def _layout(text: bytes, source: str) -> Layout:
     cells = _cells(line, delimiter)
     if not all(_is_number(cell) for cell in cells):
         return Layout(delimiter, tuple(cells), number + 1, headless=False)
-    above = lines[number - 2].lstrip("# ") if number > 1 else ""  # numpy.savetxt writes the header as a comment
+    before = text.split(b"\n", number - 1)[number - 2].decode("utf-8", errors="replace") if number > 1 else ""
+    above = before.lstrip("# ")  # numpy.savetxt writes the header as a comment
     named = _cells(above, delimiter) if above else []
     if len(named) == len(cells):
         return Layout(delimiter, tuple(named), number, headless=False)

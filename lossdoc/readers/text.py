@@ -19,6 +19,7 @@ from lossdoc.readers._records import (
     Record,
     counted_on,
     has_side,
+    in_nats,
     is_perplexity,
     logarithm,
     loss_of,
@@ -76,10 +77,11 @@ def read(data: bytes, source: str) -> list[Table]:
     kept, notes = _usual(found)
     kept, some = counted_on(kept, "step")
     kept, more = _without_summaries(kept)
+    kept, bits = in_nats(kept)
     kept, logs = _with_validation(kept)
     if not kept:
         raise no_loss(source, "no line of it holds a loss that is called so, and it is no table of numbers")
-    return [table(source, kept, [*notes, *some, *more, *logs])]
+    return [table(source, kept, [*notes, *some, *more, *bits, *logs])]
 
 
 @lru_cache(maxsize=4096)

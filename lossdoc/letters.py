@@ -1,0 +1,59 @@
+"""What is written where only some letters can be: each sign that lossdoc writes has words of ASCII that mean the same."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from typing import TextIO
+
+from lossdoc.errors import harmless
+
+ASCII = str.maketrans(
+    dict.fromkeys("–−‐‑—", "-")
+    | dict.fromkeys("‘’‚′", "'")
+    | dict.fromkeys("“”„″«»", '"')
+    | dict.fromkeys("•·⋅∗", "*")
+    | dict.fromkeys("│┃", "|")
+    | dict.fromkeys("┤├┼└┘┌┐┴┬", "+")
+    | dict.fromkeys("─━═", "-")
+    | dict.fromkeys("█▓▒░", "#")
+    | {"±": "+-", "∓": "-+", "×": "x", "÷": "/", "…": "...", "→": "->", "←": "<-", "↔": "<->", "⇒": "=>", "↑": "^", "↓": "v"}
+    | {"≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "∝": "~", "≪": "<<", "≫": ">>", "∈": "in", "∞": "inf", "√": "sqrt "}
+    | {"°": " deg", "µ": "u", "‰": " per mille", "‖": "||", "∑": "sum ", "∂": "d", "⌊": "floor(", "⌋": ")"}
+    | {"α": "alpha", "β": "beta", "γ": "gamma", "ε": "eps", "θ": "theta", "λ": "lambda", "μ": "mu", "π": "pi", "ρ": "rho"}
+    | {"σ": "sigma", "τ": "tau", "Δ": "d", "Σ": "sum ", "✓": "ok", "✔": "ok", "✗": "x", "✘": "x", "○": "o", "●": "o"}
+)
+HANDLER = "lossdoc.ascii"  # of what an encoding does not hold, as codecs call it
+RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᴸ]+")
+
+
+def in_ascii(text: str) -> str:
+    """Return the text in ASCII alone: `+-` for a plus-minus sign, `x^2` for a square, letters without their accents.
+
+    Letters for which there is nothing, such as Chinese ones, become `?`.
+    """
+    if text.isascii():
+        return text
+    text = RAISED.sub(lambda run: "^" + unicodedata.normalize("NFKC", run[0]).replace("−", "-"), text)
+    return "".join(each if each.isascii() else _plain(each) for each in text.translate(ASCII))
+
+
+def printable(text: str, stream: TextIO, *, colors: bool = False) -> str:
+    """Return the text as the stream's encoding can hold it, and with nothing that commands a terminal but `colors`."""
+    encoding = stream.encoding or "ascii"
+    return harmless(text, colors=colors).encode(encoding, HANDLER).decode(encoding)
+
+
+def _plain(letter: str) -> str:
+    plain = "".join(each for each in unicodedata.normalize("NFKD", letter) if each.isascii())
+    return plain or ("" if unicodedata.combining(letter) else "?")
+
+
+def _replaced(bad: UnicodeError) -> tuple[str, int]:
+    """Return what stands for letters that an encoding does not hold, and where it goes on, as codecs ask."""
+    assert isinstance(bad, UnicodeEncodeError)  # noqa: S101 - only `printable` names this handler
+    return in_ascii(bad.object[bad.start : bad.end]), bad.end
+
+
+codecs.register_error(HANDLER, _replaced)
