@@ -41,6 +41,7 @@ TYPES: Mapping[str, tuple[str, ...]] = {  # what a finding says is wrong; sympto
     "label-coding": ("wrong-loss",), "large-logits": ("bad-init",), "lr-too-high": ("lr-too-high",),
     "lr-too-low": ("lr-too-low",), "metric-mismatch": ("wrong-loss",), "mismatched-preprocessing": ("wrong-preprocessing",),
     "missing-activation": ("wrong-last-activation",), "one-unit-softmax": ("wrong-last-activation",),
+    "no-hidden-activation": ("wrong-hidden-activation",),
     "output-range": ("wrong-last-activation",), "over-regularized": ("over-regularization",),
     "overfitting": ("overfitting",),
     "periodic": ("unshuffled",), "saturated-units": ("vanishing",), "shape-broadcast": ("shape-broadcast", "wrong-loss"),

@@ -9,7 +9,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lossdoc import applying, build, following, learning, loop, overfitting, planning, proving, spec, sweeping, train
+from lossdoc import (
+    applying,
+    build,
+    following,
+    learning,
+    loop,
+    outcome,
+    overfitting,
+    planning,
+    proving,
+    spec,
+    sweeping,
+    train,
+)
 from lossdoc.budgeting import TUNES, Bench, Fits, ending, share_of
 from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import NotApplicable, UserError
@@ -26,6 +39,7 @@ from lossdoc.subject import Subject, Trials
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
 EXPERIMENTING = 40.0  # seconds for the experiments where no budget is given
+LEARNING = 0.6  # of what is left: the causes use the same experiments and need fewer of their own
 
 
 @dataclass(frozen=True)
@@ -139,7 +153,7 @@ def sweep(case: Case, asked: Asked = NOTHING) -> Report:
 
     trials = sweeping.sweep(plan, watch=watch, say=progress.say)
     progress.done()
-    report = sweeping.report(trials, case.rules("Trials"), source=case.subject.source)
+    report = outcome.report(trials, case.rules("Trials"), source=case.subject.source)
     kept = tuple(one for one in report.findings if case.wants(one.name))
     return replace(report, findings=kept, notes=(*report.notes, *_advice(case, report, asked)))
 
@@ -161,7 +175,8 @@ def learn(case: Case) -> Report:
     """Train from several seeds, as it is and with one thing changed: does it learn, and what keeps it from it?"""
     case.progress.stage("learning: trainings from several seeds")
     now = time.monotonic()
-    until = now + (EXPERIMENTING if math.isinf(case.until) else case.until - now) / 2  # the other half is for the causes
+    whole = EXPERIMENTING if math.isinf(case.until) else case.until - now
+    until = now + LEARNING * whole
     experiments, source = case.bench.experiments(case.subject, until), case.subject.source
     try:
         report = learning.report(experiments, case.rules("Experiments"), source=source)
@@ -268,12 +283,12 @@ def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Rep
         case.progress.stage(f"causes: experiments against {', '.join(dict.fromkeys(one.name for one in sick))}")
     experiments = case.bench.experiments(subject, case.until) if sick else Experiments(subject, (subject.seed,), 1)
     report = proving.prove(patient, sick, experiments, case.progress.say)
-    repair = report.matter
-    if fix is None or not isinstance(repair, proving.Repair):
+    if fix is None:
         return report
-    if not repair.values:
+    values = report.matter.values if isinstance(report.matter, proving.Repair) else {}
+    if not values:
         return replace(report, notes=(*report.notes, f"nothing to write to {fix}: no change of the file is confirmed"))
-    applying.write(fix, case.spec, repair.values)
+    applying.write(fix, case.spec, values)
     return replace(report, notes=(*report.notes, f"{fix}: a copy of the file with what is confirmed"))
 
 

@@ -278,6 +278,9 @@ def planned(subject: Subject, pace: Pace, seconds: float = math.inf) -> int:
 def paced(subject: Subject, seeds: Sequence[int]) -> Pace:
     """Return what trainings from these seeds take, by one that is ended after a moment.
 
+    Its learning rate is 0, so that it does not diverge; where it does nevertheless, `FEWEST` steps are taken to last as long
+    as what is done before them.
+
     Raises:
         UserError: when the subject cannot be trained as it is.
         UserCodeError: when the user's own code raises.
@@ -288,11 +291,21 @@ def paced(subject: Subject, seeds: Sequence[int]) -> Pace:
         seen.append((time.monotonic(), ticks[0][1].step))
         return range(len(ticks) if seen[-1][0] > began + PROBED else 0)
 
-    probe = Experiments(subject, tuple(seeds), steps=USUAL, watch=stop).tried("probe", subject)
+    still = _at_rest(subject)
+    probe = Experiments(still, tuple(seeds), steps=USUAL, watch=stop).tried("probe", still)
     taken, steps = time.monotonic() - began, len(probe.curve.train)
     (first, early), (last, late) = seen[1 % len(seen)], seen[-1]
+    if probe.diverged:
+        return Pace(taken, taken / FEWEST)
     step = max((last - first) / (late - early) if late > early else taken / steps, 1e-6)
     return Pace(max(0.0, taken - step * steps), step)
+
+
+def _at_rest(subject: Subject) -> Subject:
+    """Return the subject trained without moving."""
+    recipe = subject.recipe
+    rest = {"lr": 0.0} if "lr" in recipe.hyper else {}
+    return replace(subject, recipe=replace(recipe, changed={**recipe.changed, **rest}))
 
 
 def _trials(subject: Subject, seeds: Sequence[int], steps: int, watch: Watch) -> list[Trial]:

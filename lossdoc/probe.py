@@ -422,9 +422,9 @@ def real_inputs(batches: list[Batch]) -> Tensor:
 
 
 def layer_outputs(
-    subject: Subject, model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], bool]
+    subject: Subject, model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], bool], *, training: bool = True
 ) -> dict[str, Tensor]:
-    """Return the outputs of the wanted modules for a batch in training mode, by name, in the order in which they ran."""
+    """Return the outputs of the wanted modules for a batch, by name, in the order in which they ran."""
     seen: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -436,7 +436,7 @@ def layer_outputs(
 
     hooks = [module.register_forward_hook(keep(name)) for name, module in model.named_modules() if wanted(module)]
     try:
-        outputs_of(subject, model, batch)
+        outputs_of(subject, model, batch, training=training)
     finally:
         for hook in hooks:
             hook.remove()

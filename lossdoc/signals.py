@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from statistics import median
 
@@ -71,7 +71,8 @@ class Network:
 
     `past` is the norm of the gradient that a random one at the last position of a sequence makes at the first, relative to
     that at the last, the largest over torch's recurrent networks; NaN where there is none. `idle_biases` are the layers
-    whose bias the normalization right behind them takes away again.
+    whose bias the normalization right behind them takes away again, `strangers` learnable tensors that are at work and not
+    among the model's parameters (empty where it has none at all).
     """
 
     inputs: float
@@ -80,6 +81,7 @@ class Network:
     activations: tuple[Activation, ...]
     past: float = math.nan
     idle_biases: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
 
     @property
     def forward(self) -> float:
@@ -218,7 +220,11 @@ def _network(model: nn.Module, batch: Batch, *, linear: bool = False) -> Network
         return Network(math.nan, math.nan, (), ())
     last = {id(call.weight): call for call in calls}  # of a weight that is used again and again, as along a sequence
     backs, spreads = _backs(calls), _spreads(trace)
-    layers = tuple(Layer(call.place, differing(call.output), spreads[at], backs[at]) for at, call in last.items())
+    own = {id(weight): name for name, weight in model.named_parameters()}  # for weights that the model holds itself
+    layers = tuple(
+        Layer(spoken(call.place or own.get(at, "").removesuffix("weight")), differing(call.output), spreads[at], backs[at])
+        for at, call in last.items()
+    )
     hidden = frozenset(trace.hidden_activations())
     seen = tuple(
         _activation(trace, at, feeds=at in hidden)
@@ -232,7 +238,23 @@ def _network(model: nn.Module, batch: Batch, *, linear: bool = False) -> Network
         seen,
         math.nan if linear else _past(model, trace),
         _idle_biases(trace),
+        _strangers(trace, {id(each) for each in model.parameters()}),
     )
+
+
+def _strangers(trace: tracing.Trace, known: Collection[int]) -> tuple[str, ...]:
+    """Return the parameters that pass a gradient on and are not known, as the function that uses them and their shape."""
+    found: dict[int, str] = {}
+    for call in trace.calls if known else ():
+        weights = [each for each in call.inputs if isinstance(each, nn.Parameter) and each.requires_grad]
+        if call.output.requires_grad:
+            found |= {id(each): f"{call.name} {tuple(each.shape)}" for each in weights if id(each) not in known}
+    return tuple(found.values())
+
+
+def spoken(place: str) -> str:
+    """Return what a module is called in a sentence: torch calls the model itself "", and the first part of a sequence 0."""
+    return f"layer {place}" if place.isdigit() else place or "the model"
 
 
 def differing(values: Tensor) -> float:
@@ -288,7 +310,9 @@ def _idle_biases(trace: tracing.Trace) -> tuple[str, ...]:
     before = [trace.behind(at) for at, call in enumerate(trace.calls) if call.name in ("batch_norm", "instance_norm")]
     layers = [trace.calls[at] for at in before if at is not None and trace.calls[at].weight is not None]
     return tuple(
-        call.place for call in layers if any(isinstance(each, nn.Parameter) and each.ndim == 1 for each in call.inputs)
+        spoken(call.place)
+        for call in layers
+        if any(isinstance(each, nn.Parameter) and each.ndim == 1 for each in call.inputs)
     )
 
 
@@ -300,7 +324,7 @@ def _activation(trace: tracing.Trace, at: int, *, feeds: bool) -> Activation:
     before = differing(call.given)
     return Activation(
         name=name,
-        place=call.place,
+        place=spoken(call.place),
         units=len(largest),
         feeds=feeds,
         dead=float((largest <= 0).double().mean()) if call.name in tracing.RECTIFIERS else math.nan,

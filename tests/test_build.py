@@ -232,6 +232,29 @@ def test_regression_and_yes_or_no(tmp_path: Path) -> None:
         assert made.loss(made.build(0)(inputs), targets).isfinite()
 
 
+YES_OR_NO = """
+import numpy as np
+import torch
+def data(values):
+    return np.random.default_rng(0).normal(size=(40, 3)).astype("float32"), np.resize(values, 40).astype("float32")
+def loss(outputs, targets):
+    return torch.nn.functional.binary_cross_entropy_with_logits(outputs.squeeze(-1), targets)
+"""
+
+
+@pytest.mark.parametrize(("values", "task"), [([0, 1], "binary"), ([0, 1, 2], "regression"), ([0], "regression")])
+def test_numbers_that_are_0_and_1_are_answers_to_a_question_where_the_loss_is_ones_own(
+    values: list[int], task: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(YES_OR_NO)
+    text = f"""
+data: {{source: {{call: "mine:data", args: {{values: {values}}}}}}}
+model: {{layers: [{{linear: 1}}]}}
+loss: {{call: "mine:loss"}}
+"""
+    assert subject(loads(text, str(tmp_path / "model.yaml"))).task == task
+
+
 MODEL = """
 import torch
 from torch import nn

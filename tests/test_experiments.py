@@ -224,6 +224,17 @@ def test_the_pace_tells_what_a_training_takes() -> None:
     assert pace.seconds(10) == pytest.approx(pace.fixed + 10 * pace.step)
 
 
+@pytest.mark.parametrize("rate", [1e-3, 1e9])
+def test_the_pace_is_that_of_a_training_which_does_not_diverge(rate: float) -> None:
+    subject = specimens.with_recipe(specimens.regression(), optimizer=Sgd(lr=rate), epochs=1_000)
+    assert planned(subject, paced(subject, SEEDS), 60.0) == experiments.USUAL
+
+
+def test_what_diverges_at_once_has_a_pace_too() -> None:
+    broken = specimens.healthy(build=specimens.scaled(specimens.mlp(), math.inf))
+    assert paced(broken, SEEDS).step > 0
+
+
 def test_a_large_validation_split_is_judged_by_a_part_that_is_always_the_same(monkeypatch: Any) -> None:
     subject = specimens.healthy()
     whole = subject.sizes["validation"] or 0

@@ -122,6 +122,11 @@ LAST: Any = {"linear": "classes"}
         ("batch-normalization", HEAD + BODY, []),
         ("wider", HEAD + BODY, [{"model.layers": ["flatten", {"linear": 64}, "relu", LAST]}]),
         (
+            "wider",
+            HEAD + DEEP.format(body=""),
+            [{"model.layers": ["flatten", {"linear": {"out": 64}}, "relu", LAST]}],
+        ),
+        (
             "regularize",
             HEAD + BODY,
             [{"regularization.l2": 1e-3}, {"model.layers": ["flatten", LINEAR, "relu", {"dropout": 0.5}, LAST]}],
@@ -206,6 +211,21 @@ def test_modules_are_swapped_in_a_model_of_ones_own() -> None:
     assert change.line == "nn.ReLU() in place of nn.Sigmoid() at body.1, body.3"
     after = applied(Patient(own()), change, None)
     assert kinds(after.subject) == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "Softmax"]
+
+
+def test_an_activation_goes_behind_each_hidden_layer_that_has_none() -> None:
+    text = HEAD + DEEP.format(body=", {linear: 16}, {linear: 8}")
+    changes = proposed("hidden-activation", text, "no-hidden-activation")
+    assert [change.values["model.layers"] for change in changes] == [
+        ["flatten", LINEAR, new, {"linear": 8}, new, LAST] for new in ("relu", "tanh")
+    ]
+    assert {change.causes for change in changes} == {("no-hidden-activation",)}
+    straight = specimens.healthy(build=specimens.mlp(depth=2, activation="Identity"))
+    (change,) = remedies.get("hidden-activation").changes(Patient(straight), finding("no-hidden-activation"))
+    after = applied(Patient(straight), change, None).subject
+    assert kinds(after) == ["Linear", "ReLU", "Identity", "Linear", "ReLU", "Identity", "Linear"]
+    assert checks.get("no-hidden-activation").fires(straight) is not None
+    assert checks.get("no-hidden-activation").fires(after) is None
 
 
 def test_the_last_activation_of_a_model_of_ones_own_is_dropped() -> None:

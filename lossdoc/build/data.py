@@ -178,8 +178,13 @@ def _fitted(spec: Spec, data: Mapping[Split, Data]) -> Prepared:
         split: TensorFeed(*(torch.from_numpy(np.ascontiguousarray(part[split])) for part in (inputs, targets)))
         for split in data
     }
-    goal: Goal = "classification" if whole else "regression"
+    goal: Goal = "classification" if whole else "binary" if _yes_or_no(first) else "regression"
     return Prepared(feeds, goal, spec.data.classes or len(first.classes) or None, steps)
+
+
+def _yes_or_no(data: Data) -> bool:
+    """Tell whether targets that are numbers with a fraction are 0 and 1, and nothing else."""
+    return np.array_equal(np.unique(data.targets), [0.0, 1.0])
 
 
 def _split(spec: Spec, size: int, labels: NDArray[Any] | None) -> dict[Split, NDArray[np.int64]]:

@@ -92,5 +92,6 @@ def _best(trials: Trials) -> Passed | None:
     told = f"best of {many} points: {values}, {spread}"
     same = len(no_worse(trials)) - 1
     return Passed(
-        f"{told}; {same} of the others within its noise", {**facts, "sd": best.sd, "error": error, "no_worse": same}
+        f"{told}; {same or 'none'} of the others within its noise",
+        {**facts, "sd": best.sd, "error": error, "no_worse": same},
     )

@@ -206,5 +206,5 @@ def _evidence(activation: str, farthest: float, rounding: float, classes: int) -
             "classes": float(classes),
         },
         confidence=0.99,
-        remedies=(f"drop the {activation} at the end of the model: the loss takes logits",),
+        remedies=(f"drop the {activation} at the end of the model and feed logits to the loss",),
     )

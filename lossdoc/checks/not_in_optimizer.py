@@ -16,6 +16,7 @@ from lossdoc.subject import Subject
     fires_on=(
         lambda: specimens.with_step(specimens.headless_step),
         lambda: specimens.with_step(specimens.renewing_step),
+        lambda: specimens.healthy(build=specimens.hidden_in_a_list(specimens.mlp(), head=True)),
     ),
     quiet_on=(
         specimens.healthy,
@@ -31,6 +32,7 @@ def not_in_optimizer(subject: Subject) -> Evidence | None:
 
     Causes:
         - the optimizer was given the parameters of a part of the model only
+        - layers kept in a plain Python list or dict, where `model.parameters()` does not find them
         - a layer was added, replaced or made anew after the optimizer was made
 
     Confirm with:
@@ -38,6 +40,7 @@ def not_in_optimizer(subject: Subject) -> Evidence | None:
 
     Try:
         - make the optimizer after the model is complete, from `model.parameters()`
+        - keep layers in an nn.ModuleList or nn.ModuleDict, or as attributes of their own
         - set `requires_grad = False` on what is to stay as it is
 
     False alarms:
@@ -48,11 +51,15 @@ def not_in_optimizer(subject: Subject) -> Evidence | None:
         parameter is named that requires a gradient and has one at the first weights, computed apart, and in which no number
         changed. A gradient below 1e-5 of the largest one is rounding, as that of a bias before batch normalization, which
         is 0 in exact arithmetic. Of a step of the user's own it is named, too, when its object is another one than at the
-        start, and no optimizer that took a step holds it.
+        start, and no optimizer that took a step holds it. Weights that work in the model, pass a gradient on, and are not
+        among `model.parameters()` are named whatever the step is, unless the step is the user's own.
 
     Sources:
         - torch's documentation of torch.optim: constructing it
     """
+    hidden = () if subject.recipe.step is not None else _hidden(subject)
+    if hidden:
+        return _of_hidden(hidden)
     course = _steps.course(subject)
     if not course.changed:
         raise NotApplicable("no weight changes at all")
@@ -72,4 +79,25 @@ def not_in_optimizer(subject: Subject) -> Evidence | None:
         facts={"measured": float(len(names)), "expected": 0.0, "tolerance": 0.0, "parameters": float(len(course.before))},
         confidence=0.95,
         causes=("parameters were made anew after the optimizer was made",) if renewed else (),
+    )
+
+
+def _hidden(subject: Subject) -> tuple[str, ...]:
+    """Return what is learnable at work in the model and not among its parameters, in words."""
+    from lossdoc.signals import signals
+
+    try:
+        return signals(subject).networks[0].strangers
+    except NotApplicable:  # nothing can be seen at work
+        return ()
+
+
+def _of_hidden(hidden: tuple[str, ...]) -> Evidence:
+    return Evidence(
+        f"the model works with {len(hidden)} learnable tensors that `model.parameters()` does not hold, so that no step "
+        f"changes them: {_steps.listed(hidden)}",
+        facts={"measured": float(len(hidden)), "expected": 0.0, "tolerance": 0.0},
+        confidence=0.95,
+        causes=("layers kept in a plain Python list or dict, where `model.parameters()` does not find them",),
+        remedies=("keep layers in an nn.ModuleList or nn.ModuleDict, or as attributes of their own",),
     )

@@ -10,7 +10,7 @@ from lossdoc.word import Own, Word
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Goal = Literal["classification", "regression", "language"]
+Goal = Literal["classification", "binary", "regression", "language"]
 Table = Literal["classification", "regression"]  # what the target column of a table can be
 
 

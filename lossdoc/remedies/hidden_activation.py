@@ -1,4 +1,4 @@
-"""Another activation between the layers: ReLU for what saturates or explodes, a leaky one for units that died."""
+"""Another activation between the layers: ReLU for none, or what saturates or explodes; a leaky one for units that died."""
 
 from __future__ import annotations
 
@@ -20,11 +20,16 @@ SOUND = ("leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "softplus")
 SIGNALS = ("saturated-units", "vanishing-gradients", "exploding-gradients", "exploding-activations", "vanishing-activations")
 WIDE, NARROW = ("relu", "elu"), ("elu", "relu", "tanh")
 FEW = 10  # units in a layer: in a deep net of narrower ReLU layers one layer dies sooner or later (Lu and others, 2019)
+NONE = "no-hidden-activation"
+WEIGHTED = {"Linear", "Conv1d", "Conv2d", "Conv3d"}
 MODULES = {"Sigmoid": "sigmoid", "Tanh": "tanh", "Softmax": "softmax", "ReLU": "relu"}
 
 
-def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
+def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
     """Yield ReLU and ELU (in narrow layers ELU first, and tanh) for what is not one, a leaky ReLU and an ELU for ReLU."""
+    if finding.name == NONE:
+        yield from _inserted(patient)
+        return
     if not patient.layers:
         yield from _in_modules(patient)
         return
@@ -45,6 +50,32 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         layers = _layers.replaced(patient.written, halves, new)
         summary = f"{new} in place of relu in the hidden layers"
         yield Change(summary, {"model.layers": layers}, ("dead-relu",), prior=0.2)
+
+
+def _inserted(patient: Patient) -> Iterator[Change]:
+    """Yield activations behind all the layers with weights but the last one."""
+    ends = _layers.head(patient)
+    if patient.layers and ends is not None:
+        hidden = [place for place in range(ends[0]) if isinstance(patient.layers[place], _layers.WEIGHTED)]
+        for new in NARROW[1:]:
+            layers = [
+                part for place, item in enumerate(patient.written) for part in ([item, new] if place in hidden else [item])
+            ]
+            yield Change(f"{new} behind each hidden layer", {"model.layers": layers}, (NONE,))
+    elif not patient.layers:
+        which = [name for name, each in patient.model.named_modules() if type(each).__name__ in WEIGHTED][:-1]
+        line = f"torch.relu(...) around what {', '.join(which)} put out"
+        apply = _layers.rebuilt(partial(_bent, which=which))
+        yield Change("relu behind each hidden layer", causes=(NONE,), apply=apply, line=line)
+
+
+def _bent(model: nn.Module, which: list[str]) -> nn.Module:
+    from torch import nn
+
+    for name in which:
+        layer = model.get_submodule(name)
+        _layers.swapped(model, [name], partial(nn.Sequential, layer, nn.ReLU()))
+    return model
 
 
 def _narrow(patient: Patient) -> bool:
@@ -81,4 +112,4 @@ def _swapped(model: nn.Module, which: list[str], new: type[nn.Module]) -> nn.Mod
     return _layers.swapped(model, which, new)
 
 
-HIDDEN_ACTIVATION = Remedy((*SIGNALS, "dead-relu"), changes, ANY, prior=0.7)
+HIDDEN_ACTIVATION = Remedy((*SIGNALS, "dead-relu", NONE), changes, ANY, prior=0.7)

@@ -12,6 +12,7 @@ from lossdoc.remedies._symptoms import ANY
 from lossdoc.remedy import Change, Patient, Remedy
 
 USUAL = {"classification": "cross_entropy", "language": "cross_entropy", "binary": "bce", "regression": "mse"}
+SPOKEN = {"binary": "yes-or-no question", "language": "language model"}
 NAMES = ("unbounded-loss", "label-coding", "shape-broadcast", "metric-mismatch", "summed-loss", "softmax-axis")
 
 
@@ -30,7 +31,8 @@ def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
     causes = (
         (finding.name,) if finding.name in NAMES else ("metric-mismatch", "unbounded-loss") if own else ("label-coding",)
     )
-    yield Change(f"use {word}, the usual loss of a {patient.subject.task}", values, causes)
+    task = SPOKEN.get(patient.subject.task, patient.subject.task)
+    yield Change(f"use {word}, the usual loss of a {task}", values, causes)
 
 
 LOSS_FOR_TASK = Remedy(NAMES, changes, ("initial-loss", *ANY), prior=0.8)

@@ -1,4 +1,4 @@
-"""More units in the hidden layers: four times as many."""
+"""More units in the hidden layers: four times as many, or a first hidden layer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ ENOUGH = 64  # units: a layer as wide as this is no bottleneck for the few sampl
 
 
 def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
-    """Yield four times the units in each narrow hidden layer."""
+    """Yield four times the units in each narrow hidden layer, or a hidden layer where there is none."""
     ends = _layers.head(patient)
     if ends is None:
+        return
+    if not any(isinstance(layer, _layers.WEIGHTED) for layer in patient.layers[: ends[0]]):
+        deeper = [*patient.written[: ends[0]], {"linear": {"out": ENOUGH}}, "relu", *patient.written[ends[0] :]]
+        yield Change(f"a hidden layer of {ENOUGH} units", {"model.layers": deeper}, ("too-small",))
         return
     layers: list[Any] = []
     for place, item in enumerate(patient.written):
@@ -32,4 +36,4 @@ def _widened(item: Any, out: int) -> Any:
     return {word: {**content, "out": TIMES * out} if isinstance(content, dict) else TIMES * out}
 
 
-WIDER = Remedy(("too-small",), changes, ("underfitting", "overfit-subset", "dead-relu"), prior=0.15)
+WIDER = Remedy(("too-small",), changes, ("underfitting", "overfit-subset", "not-learning", "dead-relu"), prior=0.15)

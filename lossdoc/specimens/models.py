@@ -230,8 +230,8 @@ def with_cut(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
     return changed(build, cut)
 
 
-def hidden_in_a_list(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
-    """Return a maker whose models keep their layers where torch cannot see them."""
+def hidden_in_a_list(build: Callable[[int], nn.Module], *, head: bool = False) -> Callable[[int], nn.Module]:
+    """Return a maker whose models keep their layers where torch cannot see them, all of them or all but the `head`."""
 
     def hide(model: Any) -> Any:
         from torch import nn
@@ -240,6 +240,8 @@ def hidden_in_a_list(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Mo
             def __init__(self) -> None:
                 super().__init__()
                 self.layers = list(model)
+                if head:
+                    self.head = model[-1]
 
             def forward(self, inputs: Tensor) -> Tensor:
                 for layer in self.layers:
