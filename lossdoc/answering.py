@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import typer
 
 from lossdoc.errors import Problem, UserCodeError, UserError, harmless
+from lossdoc.letters import printable
 from lossdoc.options import Reporting
 from lossdoc.progress import Progress
 
@@ -217,12 +218,6 @@ def tell(problems: Sequence[Problem]) -> None:
 def say(text: str) -> None:
     """Write a text to standard error."""
     sys.stderr.write(printable(text, sys.stderr) + "\n")
-
-
-def printable(text: str, stream: TextIO, *, colors: bool = False) -> str:
-    """Return the text with `?` for what the stream's encoding does not hold, and nothing that commands a terminal."""
-    encoding = stream.encoding or "ascii"
-    return harmless(text, colors=colors).encode(encoding, "replace").decode(encoding)
 
 
 def screen(show: Reporting) -> Screen:

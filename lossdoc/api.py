@@ -224,7 +224,7 @@ def sweep(
     >>> len(report.matter.trials)
     4
     """
-    from lossdoc import planning, sweeping
+    from lossdoc import outcome, planning, sweeping
 
     block = {"parameters": {name: _range(each) for name, each in (parameters or {}).items()}}
     asked = planning.Asked(search=search, points=points, epochs=epochs, steps=steps, seeds=seeds, runner=runner)
@@ -232,7 +232,7 @@ def sweep(
     with _case(model, data, loss, {**given, "sweep": block}) as case:
         plan = planning.plan(case.spec, case.subject, asked, say=said.append)
         trials = sweeping.sweep(plan, root=None if folder is None else Path(folder), say=said.append)
-        report = sweeping.report(trials)
+        report = outcome.report(trials)
     return Report.of(replace(report, notes=(*report.notes, *said, *_advice(trials))))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ import typer
 from lossdoc import __version__
 from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, prints_on_stderr, screen, tell
 from lossdoc.errors import Problem, UserError
+from lossdoc.letters import HANDLER
 from lossdoc.options import Causes, Log, Model, Reading, Reporting, Sweep, grouped, names_in
 
 if TYPE_CHECKING:
@@ -99,10 +101,11 @@ def sweep(
 @app.command()
 @grouped
 def checkup(*, model: ModelPath = MODEL, causes: Causes, change: Model, show: Reporting) -> None:
-    """Do all of it in order: sanity, overfit, sweep, training, learning, causes.
+    """Do all of it in order, and prove the causes.
 
-    The training is a short full run with the file's own settings, and its curve is diagnosed. What was found wrong is then
-    proved by experiments: one thing is changed, the model trained again from several seeds, and compared.
+    The stages are sanity, overfit, sweep, training, learning and causes. The training is a short full run with the file's
+    own settings, and its curve is diagnosed. What was found wrong is then proved by experiments: one thing is changed, the
+    model trained again from several seeds, and compared.
     """
     asked = {**asdict(causes), "force": show.force}
     answer("checkup", show, _on_model(model, change, show, lambda do, case: do.checkup(case, **asked)))
@@ -166,7 +169,10 @@ def show(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug")] = False,
 ) -> None:
-    """Show a model.yaml with all its defaults; with --fitted, read the data and show the preprocessing's numbers."""
+    """Show a model.yaml with all its defaults.
+
+    With --fitted, read the data and show the numbers that the preprocessing takes from them.
+    """
     print_text(lambda: _shown(model, change, fitted=fitted), debug=debug)
 
 
@@ -269,6 +275,9 @@ def _on_model(model: Path, change: Model, show: Reporting, examine: Examine, *, 
 
 def main() -> None:
     """Run the command line and exit with the contract's codes; what breaks a pipe is not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # help and faults of usage are written by the parser
+            stream.reconfigure(errors=HANDLER)
     try:
         try:
             app()

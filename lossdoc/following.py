@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lossdoc.letters import printable
 from lossdoc.maps import short_names
 from lossdoc.progress import Progress
 from lossdoc.subject import Point, Trial
@@ -76,10 +77,11 @@ class Followed:
             table.add_column(title, no_wrap=True, overflow="ellipsis")
         alive = sorted((one for one in self.trials if math.isfinite(one.loss)), key=lambda one: one.loss)
         for trial in alive[:ROWS]:
-            accuracy = f"{100 * trial.metric:.1f} %" if math.isfinite(trial.metric) else "–"
+            accuracy = f"{100 * trial.metric:.1f} %" if math.isfinite(trial.metric) else "-"
             table.add_row(values(trial.point), f"{trial.loss:.4g}", accuracy, trial.pattern or "")
         done = round(BAR * self.share(now))
-        bar = Text.assemble(("━" * done, "green"), ("━" * (BAR - done), "dim"))
+        line = printable("━", self.progress.stream)
+        bar = Text.assemble((line * done, "green"), (line * (BAR - done), "dim"))
         head = Text(self.line(now), no_wrap=True, overflow="ellipsis")
         foot = Text(f"now {self._last}" if now.done < now.planned else "", style="dim", no_wrap=True, overflow="ellipsis")
         return Padding(Group(head, bar, table, foot), (0, 0, 0, 2))

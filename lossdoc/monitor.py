@@ -55,6 +55,7 @@ class _Log:
 class Monitor:
     """Watches one run: `log` each loss as it comes, ask for `verdict` or `report()` at any time.
 
+    The two are on all that was logged so far. A verdict on a run in progress comes and goes; `lasting` is the one that held.
     `on_change` is called with the report when the verdict is new and has lasted: while the curve grew by half, fourfold
     where the verdict is that something has not happened yet; a loss that is no number is told of at once. Whatever
     `on_change` raises passes through. `known` is what is known of the run beside its curve: `classes`, `steps_per_epoch`,
@@ -96,7 +97,7 @@ class Monitor:
         self._verdicts = Verdicts()
         self._next = FEWEST
         self._broken = False
-        self._seen: tuple[tuple[int, int], Report] | None = None
+        self._seen: Report | None = None  # on what was logged so far
 
     def log(self, step: float | None = None, *, train: Any = None, val: Any = None, **others: Any) -> None:
         """Take in what was measured at a step: numbers, or tensors of one; None is none.
@@ -114,7 +115,7 @@ class Monitor:
         train, val = _number("train", train), _number("val", val)
         if step is None:
             step = self.points + (train is not None)
-        at = float(step)
+        at, self._seen = float(step), None
         for log, value in ((self._train, train), (self._val, val)):
             if value is not None:
                 self._add(log, at, value)
@@ -153,12 +154,18 @@ class Monitor:
 
     @property
     def verdict(self) -> str:
-        """The verdict at the last look, at most an eighth of the points ago; "inconclusive" before the first."""
-        return "inconclusive" if self._seen is None else self._seen[1].primary
+        """The verdict on all that was logged so far, that of `report()`; "inconclusive" before the first training loss.
+
+        To ask takes 1 to 2 ms where something was logged since; what asks at every step had better ask for `lasting`.
+        """
+        return self.report().primary if self.points else "inconclusive"
 
     @property
     def lasting(self) -> str:
-        """The verdict that was told last, which has lasted; "inconclusive" before the first."""
+        """The verdict that was told last: it has lasted, is at no cost, and may lag behind `verdict`.
+
+        "inconclusive" before the first.
+        """
         return self._verdicts.told or "inconclusive"
 
     @property
@@ -184,14 +191,14 @@ class Monitor:
         Raises:
             UserError: when no training loss was logged.
         """
-        length = self.points, len(self._val.values)
-        if self._seen is None or self._seen[0] != length:
-            self._seen = length, Report.of(examine_curve(self.curve(), title=self.title, **self._asked))
-        return self._seen[1]
+        if self._seen is None:
+            self._seen = Report.of(examine_curve(self.curve(), title=self.title, **self._asked))
+        return self._seen
 
     def tell(self, *, planned: float | None = None, **known: Unpack[Known]) -> None:
         """Add what has become known of the run; what is known already stays."""
         logged.context(known)
+        self._seen = None
         self.planned = self.planned or planned
         self.known = {**{name: value for name, value in known.items() if value is not None}, **_said(self.known)}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 from lossdoc.chart import draw
 from lossdoc.curve import Curve
 from lossdoc.errors import UserError, did_you_mean
-from lossdoc.rule import FOLDERS, HEADINGS, Rule
+from lossdoc.rule import FOLDERS, HEADINGS, Rule, checks, group_of
 
 WIDEST = 78
 TITLES = dict(
@@ -75,18 +77,31 @@ def index_in_markdown() -> str:
 def contents(width: int = 110) -> str:
     """Return the list of all patterns and checks, each with its severity and its first sentence."""
     parts = []
-    for title, folder in TITLES.items():
+    for title, rules in _by_title():
         parts.append(title)
-        for rule in sorted(folder.all(), key=lambda one: one.code):
-            lead = f"  {rule.name:<29} {rule.severity.value:<8} "
+        for rule in rules:
+            lead = f"  {rule.name:<27} {rule.severity.value:<8} "
             first = rule.page.summary.split(". ")[0].rstrip(".")
             parts += textwrap.wrap(
                 lead + first, max(width, len(lead) + 30), subsequent_indent=" " * len(lead), break_on_hyphens=False
             )
         parts.append("")
     return "\n".join(
-        [*parts, "`lossdoc explain NAME` shows one of them, or a word of model.yaml: `lossdoc explain relu`.", ""]
+        [
+            *parts,
+            *textwrap.wrap(
+                "`lossdoc explain NAME` shows one of them, or a word of model.yaml: `lossdoc explain relu`.", width
+            ),
+            "",
+        ]
     )
+
+
+def _by_title() -> Iterator[tuple[str, list[Rule[Any]]]]:
+    """Yield all rules in the order of their codes, the checks by what they are about."""
+    for title, folder in TITLES.items():
+        for group, alike in groupby(sorted(folder.all(), key=lambda one: one.code), lambda one: group_of(one.code)):
+            yield (f"{title}: {group}" if folder is checks else title), list(alike)
 
 
 def _find(name: str) -> list[Rule[Any]]:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
+from lossdoc.letters import printable
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
@@ -29,7 +31,7 @@ class Progress:
     def stage(self, name: str) -> None:
         """Announce a new piece of work."""
         self.done()
-        self._write_line(f"{name} …" if self._unicode else f"{name} ...")
+        self._write_line(f"{name} …")
 
     def show(self, text: str, *, last: bool = False) -> None:
         """Show how far the work is; most calls are passed over, the last one of a piece of work never."""
@@ -40,6 +42,7 @@ class Progress:
         if not self.live:
             self._write_line(f"  {text}")
             return
+        text = printable(text, self.stream)
         self.stream.write("\r  " + text.ljust(self._shown))
         self.stream.flush()
         self._shown = len(text)
@@ -49,7 +52,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Tell something that a user should know, in a line of its own."""
         if self._table is not None:
-            self._table.console.print(text, markup=False, highlight=False)
+            self._table.console.print(printable(text, self.stream), markup=False, highlight=False)
             return
         self.done()
         self._write_line(text)
@@ -95,11 +98,7 @@ class Progress:
         self._shown = 0
         self._last = 0.0 if self.live else time.monotonic()
 
-    @property
-    def _unicode(self) -> bool:
-        return (self.stream.encoding or "ascii").lower().startswith("utf")
-
     def _write_line(self, text: str) -> None:
         if not self.quiet:
-            self.stream.write(text + "\n")
+            self.stream.write(printable(text, self.stream) + "\n")
             self.stream.flush()

@@ -1,4 +1,4 @@
-"""A report that shows itself: as text where it is printed, as a table in a notebook."""
+"""A report that shows itself: as text where it is printed, as a table with the curve in a notebook."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from lossdoc import findings
+from lossdoc.curve import Curve
 from lossdoc.errors import harmless
 from lossdoc.findings import Finding
 from lossdoc.format import Document, Screen, finite, formats, heading, trials_in
+from lossdoc.memorization import Memorization
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
@@ -59,17 +61,28 @@ class Report(findings.Report):
         return formats.get("text").render(whole, screen).rstrip()
 
     def _repr_html_(self) -> str:
-        """Return the verdict and a row for each finding, for notebooks; whatever came from a file is escaped."""
+        """Return verdict, curve and a row for each finding, for notebooks; whatever came from a file is escaped."""
         color = self._color(self.findings[0]) if self.primary not in COLORS else COLORS[self.primary]
         notes = [*([] if self.inconclusive is None else [self.inconclusive]), *self.notes]
         parts = [
             f'<p><b>{escape(harmless(heading(self)))}: <span style="color:{color}">{escape(self.primary)}</span></b></p>',
             *(f"<p>{escape(harmless(note))}</p>" for note in notes),
+            self._picture(),
             _table(("finding", "sure", "measured", "try"), [self._row(each) for each in self.findings]),
             _table(*_best(self)),
         ]
         looked = f"{len(self.passed)} more looked for and not found, {len(self.skipped)} not judged"
         return "".join(["<div>", *parts, f"<p><small>{looked}</small></p></div>"])
+
+    def _picture(self) -> str:
+        """Return the curve, drawn; nothing where the report is on none."""
+        curve = self.matter.curve if isinstance(self.matter, Memorization) else self.matter
+        if not isinstance(curve, Curve):
+            return ""
+        from lossdoc.html.inline import picture  # what is printed as text has no use for it
+
+        span = self.findings[0].evidence.span if self.findings else None
+        return picture(curve, span, harmless(f"the loss of {heading(self)}: {self.primary}"))
 
     @staticmethod
     def _color(finding: Finding) -> str:
@@ -79,7 +92,7 @@ class Report(findings.Report):
         sure = finite(finding.evidence.confidence)
         name = f'<b style="color:{self._color(finding)}">{escape(finding.name)}</b> {finding.severity.value}'
         measured, remedy = (escape(harmless(text)) for text in (finding.evidence.summary, "".join(finding.remedies[:1])))
-        return name, "" if sure is None else f"{100 * sure:.0f} %", measured, remedy
+        return name, "" if sure is None else f"{100 * sure:.0f}&nbsp;%", measured, remedy
 
 
 def _best(report: findings.Report) -> tuple[Sequence[str], list[tuple[str, ...]]]:

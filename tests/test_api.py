@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -326,6 +327,9 @@ def test_a_report_shows_itself() -> None:
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert "\u202e" not in str(report) + html
+    picture = ET.fromstring(re.search("<svg.*</svg>", html)[0])  # type: ignore[index]  # noqa: S314 - our own text
+    assert picture.get("aria-label", "").startswith("the loss of <script>")
+    assert {"loss", "training", "validation", "step"} <= set(map(str.strip, picture.itertext()))
     out = io.StringIO()
     rich.console.Console(file=out, width=70, force_terminal=True, color_system="standard").print(report)
     assert "\x1b[1;31m" in out.getvalue()

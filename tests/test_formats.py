@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from xml.etree import ElementTree as ET
 
@@ -123,3 +124,14 @@ def test_junit_counts_errors_only_as_failures() -> None:
 )
 def test_the_verdict_is_the_strongest_decisive_finding(severity: Severity, decisive: Severity, verdict: str) -> None:
     assert Report("x", findings=(finding(severity),), decisive=decisive).primary == verdict
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [("a b/net.yml", "lossdoc sanity 'a b/net.yml' --select x"), ("log.csv", "lossdoc sanity model.yaml --select x")],
+)
+def test_advice_names_the_file_that_was_examined(source: str, shown: str) -> None:
+    one = replace(finding(Severity.ERROR), confirm=("lossdoc sanity model.yaml --select x", "look at model.yaml"))
+    text = formats.get("text").render(Document("sanity", (Report("x", source, findings=(one,)),)), Screen(width=120))
+    assert shown in text
+    assert "look at model.yaml" in text

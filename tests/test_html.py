@@ -23,7 +23,7 @@ from tests.pages import DOCUMENTS, FIX, NAMES, Tags, diagnosed, falling, hostile
 
 ALLOWED = set(
     "html head meta title style body a main header p h1 h2 h3 h4 span bdi section div ul ol li i b em code pre nav article "
-    "dl dt dd table thead tbody tr th td figure figcaption svg path rect use footer".split()
+    "dl dt dd table thead tbody tr th td figure figcaption svg path rect use footer details summary".split()
 )
 values = st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=400)
 
@@ -169,7 +169,7 @@ def test_a_checkup_is_a_path_of_stages_with_their_states() -> None:
     tags = Tags(render(DOCUMENTS["checkup"]))
     inside = re.search(r"sanity initial-loss .*overfit skipped .*sweep skipped .*training skipped", tags.text)
     assert inside is not None
-    assert "sanity found initial-loss; it would measure that fault" in tags.text
+    assert tags.text.count("sanity found initial-loss; it would measure that fault") == 1, "said once, of all three"
     steps = [found["class"] for tag, found in tags.elements if tag == "li" and "class" in found]
     assert steps == ["error", "skipped", "skipped", "skipped"]
 
@@ -182,6 +182,15 @@ def test_proofs_say_what_was_tried_and_what_came_of_it() -> None:
     assert "Confirmed by experiment: drop the softmax (accuracy: 0.31 → 0.94, +0.63 ± 0.021 over 3 seeds)" in text
     assert "measured 2.9" in text
     assert "expected 2.304 ± 0.01" in text
+
+
+def test_what_is_tried_against_a_finding_is_told_without_telling_of_it_again() -> None:
+    found = sanity()
+    bare = replace(found, findings=tuple(replace(one, proof=None) for one in found.findings))
+    text = Tags(render(Document("checkup", (bare, replace(found, title="causes"))))).text
+    assert text.count("confirmed drop the softmax") == 1
+    assert text.count("a remedy") == len(found.findings)
+    assert text.count("the first loss is 2.9, and 2.304 is expected") == 1 + len(found.findings)  # the first in the head
 
 
 def test_what_was_measured_and_what_was_not_judged_is_told() -> None:

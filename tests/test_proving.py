@@ -180,6 +180,9 @@ def test_the_repaired_file_is_written_beside_the_old_one(tmp_path: Path) -> None
 
 def test_no_file_is_written_over(tmp_path: Path) -> None:
     case = sick(tmp_path)
+    healthy = checkup.causes(case, [], tmp_path / "other.yaml")
+    assert healthy.notes[-1] == f"nothing to write to {tmp_path / 'other.yaml'}: no change of the file is confirmed"
+    assert not (tmp_path / "other.yaml").exists()
     (tmp_path / "model.fixed.yaml").write_text("mine")
     with pytest.raises(Exception, match="exists already"):
         next(checkup.checkup(case, fix=True))

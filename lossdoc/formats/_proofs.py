@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,23 +21,23 @@ HEIGHT = 8
 
 def shown(proof: Proof, screen: Screen, *, whole: bool) -> Iterator[RenderableType]:
     """Yield the verdict, and where `whole` is wanted the fix and the curves of a confirmed one."""
-    text = verdict_of(proof) if screen.unicode else verdict_of(proof).replace("→", "->").replace("±", "+-")
-    told = Text(text)
+    told = Text(screen.said(verdict_of(proof)))
     told.stylize(STYLES[proof.status], 0, len(proof.status))
     yield Padding(told, (0, 0, 1, 2))
     if proof.fix and (whole or proof.status == "confirmed"):
-        yield Padding(_diff(proof.fix), (0, 0, 1, 4))
+        yield Padding(diff(proof.fix, screen, screen.width - 4), (0, 0, 1, 4))
     if proof.curves is not None and proof.status == "confirmed" and whole:
         lines = _drawn(proof.curves, screen)
         yield Padding(Text("\n".join(lines), no_wrap=True), (0, 0, 1, 2))
 
 
-def _diff(fix: str) -> Text:
-    """Return a fix with what goes in red and what comes in green; long lines are not cut."""
-    text = Text(overflow="fold")
-    for number, line in enumerate(fix.splitlines()):
-        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "") if fix.startswith("---") else "green"
-        text.append("" if number == 0 else "\n").append(line, style=style)
+def diff(fix: str, screen: Screen, room: int) -> Text:
+    """Return a fix with what goes in red and what comes in green; lines longer than there is room go on below, indented."""
+    shown, text = screen.said(fix), Text()
+    for line in shown.rstrip("\n").splitlines():
+        style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "") if shown.startswith("---") else "green"
+        fitted = textwrap.fill(line, room, subsequent_indent=" " * 8, drop_whitespace=False, break_on_hyphens=False)
+        text.append("\n" if text else "").append(fitted, style=style)
     return text
 
 

@@ -13,10 +13,9 @@ from rich.text import Text
 from lossdoc.curve import Curve
 from lossdoc.findings import Report, worst_first
 from lossdoc.format import Screen, heading
-from lossdoc.formats.text import verdict_style
+from lossdoc.formats.text import SHOWN_RUNS, ending, verdict_style
 
 ROWS = 20  # rows of the table that are shown unless all are asked for
-NARROWEST = 16  # columns for the names of runs, however narrow the screen is
 REST = 46  # columns that the rest of the table takes
 
 
@@ -30,7 +29,10 @@ def overview(reports: Sequence[Report], screen: Screen) -> RenderableType:
     for report in rows:
         table.add_row(Text(report.primary, verdict_style(report)), *_numbers(report), _name(report, screen))
     hidden = len(order) - len(rows)
-    more = [Text(f"{'…' if screen.unicode else '...'} and {hidden} more: -v shows all", style="dim")] if hidden else []
+    more = [Text(f"{screen.said('…')} and {hidden} more: -v shows all", style="dim")] if hidden else []
+    sick = sum(report.primary != "healthy" for report in order)
+    if not hidden and screen.verbosity < 1 and sick > SHOWN_RUNS:
+        more = [Text(f"the worst {SHOWN_RUNS} follow whole: -v shows all", style="dim")]
     return Group(_tally(order), Text(""), table, *more, Text(""))
 
 
@@ -52,7 +54,4 @@ def _numbers(report: Report) -> tuple[str, str, str]:
 
 
 def _name(report: Report, screen: Screen) -> Text:
-    """Return what a run is called, without its beginning where it is too long: names of runs differ at their ends."""
-    name, room = heading(report), max(NARROWEST, screen.width - REST)
-    cut = "…" if screen.unicode else "..."
-    return Text(name if len(name) <= room else cut + name[len(cut) - room :])
+    return Text(ending(screen.said(heading(report)), screen.width - REST, screen))

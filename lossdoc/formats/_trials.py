@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -20,7 +20,6 @@ SHOWN = 10
 WIDE = 72  # columns that the whole table of a sweep over two paths takes
 FEWEST = 4  # points in a plane below which a table says more than a map
 COLUMNS, ROWS = 24, 8  # cells of the map, each two letters wide
-ASCII = str.maketrans({"±": "+-", "–": "-"})
 STYLES = {"healthy": "green", "non-finite": "red", "lr-too-high": "red", "rising": "red", "not-learning": "yellow"}
 
 
@@ -30,7 +29,7 @@ def table(trials: Trials, screen: Screen) -> RenderableType:
     shown = groups if screen.verbosity > 0 else groups[:SHOWN]
     paths = sorted({path for trial in trials.trials for path in trial.point.params})
     seeds = max(len(group) for group in groups)
-    measures = _measures(screen, seeds)
+    measures = _measures(screen, seeds, trials.trials)
     made = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     for title in ("rank", *short_names(paths).values(), *measures):
         made.add_column(title, justify="right", no_wrap=True)
@@ -40,10 +39,10 @@ def table(trials: Trials, screen: Screen) -> RenderableType:
         mark = "=" if rank > 1 and group[0].point.index in good else ""
         cells = [f"{mark}{rank}", *(short(group[0].point.params.get(path)) for path in paths)]
         cells += [_measured(group, *measure) for measure in measures.values()]
-        written = [each if screen.unicode else each.translate(ASCII) for each in cells]
-        made.add_row(*written, _fate(group), style="bold green" if rank == 1 else None)
-    dots = "…" if screen.unicode else "..."
-    below = [Text(f"{dots} and {len(groups) - len(shown)} more", style="dim")] if len(groups) > len(shown) else []
+        made.add_row(*map(screen.said, cells), _fate(group), style="bold green" if rank == 1 else None)
+    below = (
+        [Text(f"{screen.said('…')} and {len(groups) - len(shown)} more", style="dim")] if len(groups) > len(shown) else []
+    )
     if len(good) > 1:
         below.append(Text(f"=: no worse than the best beyond the noise of {seeds} seeds", style="dim"))
     return Group(made, *below)
@@ -57,18 +56,23 @@ def _points(trials: Trials) -> list[list[Trial]]:
     return list(groups.values())
 
 
-def _measures(screen: Screen, seeds: int) -> dict[str, tuple[str, bool]]:
+def _measures(screen: Screen, seeds: int, trials: Iterable[Trial]) -> dict[str, tuple[str, bool]]:
     """Return what is measured, by the title of its column: the name of a trial's value, and whether it is a share.
 
     A narrow screen has no training columns, and neither has one that shows the spread between seeds.
     """
     splits = ("train", "val") if screen.width >= WIDE and seeds == 1 else ("val",)
     losses = {f"{split} loss": (f"{split}_loss", False) for split in splits}
-    return losses | {f"{split} acc": (f"{split}_accuracy", True) for split in splits}
+    shares = {f"{split} acc": (f"{split}_accuracy", True) for split in splits}
+    return losses | {title: one for title, one in shares.items() if any(map(math.isfinite, _values(trials, one[0])))}
+
+
+def _values(trials: Iterable[Trial], name: str) -> list[float]:
+    return [float(getattr(trial, name)) for trial in trials]
 
 
 def _measured(group: Sequence[Trial], name: str, share: bool) -> str:  # noqa: FBT001 - a value of a table
-    values = [float(getattr(trial, name)) for trial in group]
+    values = _values(group, name)
     if name == "val_loss" and all(trial.curve.val is None for trial in group):
         values = [trial.loss for trial in group]
     mean = fmean(values)

@@ -13,7 +13,7 @@ from lossdoc.format import Document, Format, Screen, heading
 LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
-def render(document: Document, _screen: Screen) -> str:
+def render(document: Document, screen: Screen) -> str:
     """Return one run with a result a finding; faults of the input are notifications of a run that did not succeed."""
     found = [(report, finding) for report in document.reports for finding in report.findings]
     driver = {
@@ -27,7 +27,7 @@ def render(document: Document, _screen: Screen) -> str:
     notifications = [{"level": "error", "message": {"text": str(problem)}} for problem in document.errors]
     invocation = {"executionSuccessful": not document.errors, "toolExecutionNotifications": notifications}
     run = {"tool": {"driver": driver}, "invocations": [invocation], "results": [_result(*pair) for pair in found]}
-    return json.dumps({"version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps({"version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=not screen.unicode) + "\n"
 
 
 def _result(report: Report, finding: Finding) -> dict[str, Any]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -13,13 +16,15 @@ from rich.text import Text
 from lossdoc.chart import draw
 from lossdoc.curve import Curve, Runs
 from lossdoc.findings import Finding, Report, Severity, worst_first
-from lossdoc.format import Document, Format, Screen, heading, trials_in
-from lossdoc.rule import names_of
+from lossdoc.format import Document, Format, Screen, aimed, heading, is_diff, skipped, trials_in
+from lossdoc.formats._passed import passed
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 MARKS = {Severity.ERROR: ("✗", "x"), Severity.WARNING: ("!", "!"), Severity.NOTE: ("·", "-")}
 SHOWN_BULLETS = 3
+LABELS = 11  # columns left of what is advised
 MANY = 4  # more reports on runs than this begin with a table of them
+NARROWEST = 16  # columns for the name of a run, however narrow the screen is
 SHOWN_RUNS = 3  # those of the worst runs that follow it whole
 
 
@@ -37,64 +42,88 @@ def render(document: Document, screen: Screen) -> str:
         emoji=False,
         legacy_windows=False,
     )
-    shown = list(document.reports)
+    shown = list(map(aimed, document.reports))
     if document.command == "diagnose" and len(shown) > MANY and screen.verbosity >= 0:
         from lossdoc.formats._runs import overview  # a single log needs no table
 
         console.print(overview(shown, screen))
         worst = [report for report in worst_first(shown)[:SHOWN_RUNS] if report.primary != "healthy"]
         shown = worst_first(shown) if screen.verbosity > 0 else worst
-    for report in shown:
-        if screen.verbosity < 0 and not screen.color:
-            out.write(f"{_verdict(report, screen).plain}\n")  # of thousands of logs: a tenth of the time
-        elif screen.verbosity < 0:
-            console.print(_verdict(report, screen), soft_wrap=True)
-        else:
-            console.print(_report(report, screen))
+    if screen.verbosity < 0:
+        for report in shown:
+            if screen.color:
+                console.print(_verdict(report, screen), soft_wrap=True)
+            else:
+                out.write(f"{_verdict(report, screen).plain}\n")  # of thousands of logs: a tenth of the time
+    else:
+        for each in _whole(shown, screen):
+            console.print(each)
     if len(document.reports) > 1 and document.command == "checkup":
-        console.print(_summary(document.reports, screen), soft_wrap=True)
-    return "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
+        console.print(_summary(document.reports, screen))
+    text = "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
+    return re.sub("\n{3,}", "\n\n", text).rstrip("\n") + "\n" if text else ""
+
+
+def _whole(reports: Sequence[Report], screen: Screen) -> Iterator[RenderableType]:
+    """Yield each report; stages that were left out for one reason are told of together, and all advice is given once."""
+    told: set[str] = set()
+    for why, some in groupby(reports, skipped):
+        if why is None:
+            yield from (_report(report, screen, told) for report in some)
+        else:
+            stages = ", ".join(heading(report) for report in some)
+            head = Text(f"{screen.said('–')} {stages}: skipped", style="dim")
+            yield Group(head, Padding(Text(screen.said(why)), (0, 0, 1, 2)))
 
 
 def _verdict(report: Report, screen: Screen) -> Text:
-    """Return the one line that says what came out."""
-    style = verdict_style(report)
-    mark = ("✓", "ok") if style == "bold green" else ("?", "?") if style == "bold" else MARKS[report.findings[0].severity]
-    return Text.assemble(
-        (mark[0] if screen.unicode else mark[1], style), " ", (heading(report), "bold"), ": ", (report.primary, style)
-    )
+    """Return the one line that says what came out; only of the verdict alone may it be longer than the screen is wide."""
+    style, verdict = verdict_style(report), "skipped" if skipped(report) is not None else report.primary
+    marks = {"healthy": ("✓", "ok"), "inconclusive": ("?", "?"), "skipped": ("–", "-")}
+    mark = marks[verdict] if verdict in marks else MARKS[report.findings[0].severity]
+    name = screen.said(heading(report))
+    if screen.verbosity >= 0:
+        name = ending(name, screen.width - len(verdict) - 5, screen)
+    return Text.assemble((mark[0 if screen.unicode else 1], style), " ", (name, "bold"), ": ", (verdict, style))
+
+
+def ending(name: str, room: int, screen: Screen) -> str:
+    """Return a name without its beginning where it has no room: names of runs differ at their ends."""
+    room, cut = max(NARROWEST, room), screen.said("…")
+    return name if len(name) <= room else cut + name[len(cut) - room :]
 
 
 def verdict_style(report: Report) -> str:
     """Return the style in which a verdict is written."""
     if report.primary == "healthy":
         return "bold green"
+    if skipped(report) is not None:
+        return "dim"
     return "bold" if report.primary == "inconclusive" else STYLES[report.findings[0].severity]
 
 
-def _report(report: Report, screen: Screen) -> RenderableType:
+def _report(report: Report, screen: Screen, told: set[str]) -> RenderableType:
+    """Return a whole report; `told` are the causes, tests and remedies that stand on the screen already."""
     parts: list[RenderableType] = [_verdict(report, screen)]
-    parts += [Padding(Text(note, style="dim"), (0, 0, 0, 2)) for note in report.notes]
+    parts += [Padding(_note(note, screen), (0, 0, 0, 2)) for note in report.notes]
     if report.inconclusive is not None:
-        parts.append(Padding(Text(report.inconclusive), (0, 0, 0, 2)))
+        parts.append(Padding(Text(screen.said(report.inconclusive)), (0, 0, 0, 2)))
     parts += _matter(report, screen)
     for number, finding in enumerate(report.findings):
-        parts.append(_finding(finding, screen))
+        parts.append(_finding(finding, screen, told))
         if finding.proof is not None:
             from lossdoc.formats import _proofs  # only a checkup makes experiments
 
             parts += _proofs.shown(finding.proof, screen, whole=number == 0 or screen.verbosity > 0)
-    parts += _measured(report, screen)
-    parts += _examined(report, screen)
-    return Group(*parts, Text(""))
+    return Group(*parts, *passed(report, screen), Text(""))
 
 
-def _measured(report: Report, screen: Screen) -> Iterable[RenderableType]:
-    """Return what was measured and found right: that is what a healthy verdict rests on; of a sick one on demand."""
-    if report.primary in ("healthy", "inconclusive") or screen.verbosity > 0:
-        yield from (Padding(Text(one.summary), (0, 0, 0, 2)) for one in report.measured.values())
-    elif report.measured:
-        yield Padding(Text(f"{len(report.measured)} other measurements are as they should be.", style="dim"), (0, 0, 0, 2))
+def _note(note: str, screen: Screen) -> Text:
+    if not is_diff(note):
+        return Text(screen.said(note), style="dim")
+    from lossdoc.formats._proofs import diff  # only what was swept has one
+
+    return diff(note, screen, screen.width - 2)
 
 
 def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
@@ -117,51 +146,53 @@ def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
             yield Padding(drawn, (0, 0, 1, 2))
 
 
-def _finding(finding: Finding, screen: Screen) -> RenderableType:
+def _finding(finding: Finding, screen: Screen, told: set[str]) -> RenderableType:
     mark = MARKS[finding.severity][0 if screen.unicode else 1]
     sure = finding.evidence.confidence
     details = f"  {finding.severity.value} {finding.code}" + (f", {100 * sure:.0f} % sure" if math.isfinite(sure) else "")
     head = Text.assemble((f"{mark} {finding.name}", STYLES[finding.severity]), (details, "dim"))
     if finding.severity is Severity.NOTE and screen.verbosity < 1:
-        return Group(head, Padding(Text(finding.evidence.summary), (0, 0, 1, 2)))
+        return Group(head, Padding(Text(screen.said(finding.evidence.summary)), (0, 0, 1, 2)))
     from rich.table import Table  # 15 ms, which a healthy run need not wait for
 
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=8, style="dim")
     grid.add_column(ratio=1)
+    for label, items in _advice(finding, screen, told):
+        if items:
+            grid.add_row(label, Text(_listed([screen.said(item) for item in items], screen.width - LABELS)))
+    summary = finding.evidence.summary
+    again = finding.proof is not None and summary in told
+    body = [] if again else [Text(screen.said(summary))]
+    told |= {summary, finding.name, *finding.causes, *finding.confirm, *finding.remedies}
+    below = Padding(Group(*body, *[grid] * bool(grid.row_count)), (0, 0, 0, 2))
+    return Group(head, *[below] * (not again or bool(grid.row_count)), Text(""))
+
+
+def _listed(items: Sequence[str], width: int) -> str:
+    """Return the items one below another, numbered where there are several, so that the numbers stand out."""
+    if len(items) == 1:
+        return items[0]
+    numbered = (f"{number}. {item}" for number, item in enumerate(items, 1))
+    return "\n".join(textwrap.fill(item, width, subsequent_indent="   ", break_on_hyphens=False) for item in numbered)
+
+
+def _advice(finding: Finding, screen: Screen, told: set[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield causes, tests and remedies: the first few that were not told yet, or on demand all of them."""
+    known = told | {"" if finding.proof is None else finding.proof.change}
     for label, items in (("Cause", finding.causes), ("Confirm", finding.confirm), ("Try", finding.remedies)):
-        shown = items if screen.verbosity > 0 else items[:SHOWN_BULLETS]
-        for number, item in enumerate(shown, 1):
-            grid.add_row(label if number == 1 else "", Text(f"{number}. {item}" if len(shown) > 1 else item))
-    grid.add_row("More", Text(f"lossdoc explain {finding.name}"))
-    body = Group(Text(finding.evidence.summary), grid)
-    return Group(head, Padding(body, (0, 0, 1, 2)))
-
-
-def _examined(report: Report, screen: Screen) -> Iterable[RenderableType]:
-    """Return what was looked at: counts, or on demand every rule with why it was not judged."""
-    if not report.passed and not report.skipped:
-        return
-    names = names_of((*report.passed, *report.skipped))
-    if screen.verbosity > 0:
-        for code in report.passed:
-            yield Padding(Text(f"passed   {names[code]} ({code})", style="dim"), (0, 0, 0, 2))
-        for code, why in report.skipped.items():
-            yield Padding(Text(f"skipped  {names[code]} ({code}): {why}", style="dim"), (0, 0, 0, 2))
-        return
-    if report.passed:
-        found_nothing = ", ".join(names[code] for code in report.passed)
-        yield Padding(Text(f"Looked for and not found: {found_nothing}.", style="dim"), (0, 0, 0, 2))
-    if report.skipped:
-        yield Padding(Text(f"Not judged: {len(report.skipped)} (-v tells why).", style="dim"), (0, 0, 0, 2))
+        yield label, items if screen.verbosity > 0 else [item for item in items[:SHOWN_BULLETS] if item not in known]
+    yield "More", () if finding.name in told else (f"lossdoc explain {finding.name}",)
 
 
 def _summary(reports: Sequence[Report], screen: Screen) -> Text:
     """Return the last line of a checkup: how every stage ended."""
     text = Text("Checkup: ", style="bold")
-    for number, report in enumerate(reports):
-        text.append("" if number == 0 else " · " if screen.unicode else " | ")
-        text.append(f"{report.title} {report.primary}", style=verdict_style(report))
+    for why, alike in groupby(reports, skipped):
+        some = list(alike)
+        left_out = [(f"{', '.join(report.title for report in some)} skipped", "dim")]
+        for each in left_out if why else [(f"{report.title} {report.primary}", verdict_style(report)) for report in some]:
+            text.append("" if text.plain.endswith(": ") else " · " if screen.unicode else " | ").append(*each)
     return text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from lossdoc import __version__
 from lossdoc.errors import harmless
 from lossdoc.findings import Report, worst_first
-from lossdoc.format import Document
+from lossdoc.format import Document, aimed, is_diff
 from lossdoc.html.lines import COLUMNS
-from lossdoc.html.views import Section, blocks, diff_lines, is_diff, pages, section, tally
+from lossdoc.html.views import Section, blocks, diff_lines, pages, section, tally
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,6 +30,7 @@ COARSEST = 40
 MARKED = re.compile(
     r"(`[^`]+`|\blossdoc (?:sanity|overfit|sweep|checkup|diagnose) [\w./*-]+(?: --[a-z][a-z-]*(?:[ =][\w./*=-]+)?)*)"
 )
+SHORT = 24  # letters of code that stay on one line
 LONGEST = 400  # letters of a name or a sentence that are shown; result.json holds all of it
 
 
@@ -42,7 +43,7 @@ def render(document: Document) -> str:
     shown = reports[:WHOLE]
     lines = sum(_lines(report) for report in shown)
     columns = max(COARSEST, min(COLUMNS, ROOM // PER_COLUMN // max(lines, 1)))
-    sections = [section(report, place, columns) for place, report in enumerate(shown, 1)]
+    sections = _once([section(report, place, columns) for place, report in enumerate(shown, 1)])
     rest = [section(report, place, COARSEST) for place, report in enumerate(reports[WHOLE:], WHOLE + 1)]
     many = len(reports) > MANY
     page = _environment().get_template("page.html.j2")
@@ -64,10 +65,28 @@ def render(document: Document) -> str:
 def _ordered(document: Document) -> Sequence[Report]:
     """Return the reports in the order in which they are read: stages as they were done, runs worst first, groups before."""
     if document.command != "diagnose":
-        return document.reports
+        return [aimed(report) for report in document.reports]
     groups = [report for report in document.reports if report.run == "*"]
     alone = [report for report in document.reports if report.run != "*"]
     return [*groups, *(worst_first(alone) if len(document.reports) > MANY else alone)]
+
+
+def _once(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections without what an earlier one says: why a stage was left out, and a finding that was then tried."""
+    told: set[tuple[str, str]] = set()
+    made: list[Section] = []
+    for one in sections:
+        names = [(found.finding.name, found.finding.evidence.summary) for found in one.found]
+        again = [found.proof is not None and name in told for found, name in zip(one.found, names, strict=True)]
+        found = tuple(replace(each, again=known) for each, known in zip(one.found, again, strict=True))
+        alike = (
+            bool(made)
+            and one.state == made[-1].state == "skipped"
+            and one.report.inconclusive == made[-1].report.inconclusive
+        )
+        made.append(replace(one, found=found, lead="" if alike else one.lead))
+        told |= set(names)
+    return made
 
 
 def _lines(report: Report) -> int:
@@ -118,7 +137,10 @@ def _of_stages(stages: Sequence[Section]) -> Head:
     worst = min(stages, key=lambda one: GRAVITY.index(one.state))
     done = sum(one.state != "skipped" for one in stages)
     source = worst.report.source or ""
-    lead = f"all {done} stages passed" if worst.state == "healthy" else f"{worst.report.title}: {worst.lead}"
+    passed = (
+        f"all {done} stages passed" if done == len(stages) else f"{done} of {len(stages)} stages passed, the rest skipped"
+    )
+    lead = passed if worst.state == "healthy" else f"{worst.report.title}: {worst.lead}"
     name = Path(source).name or "model"
     shown = "" if source == name else source
     return Head(name, shown, worst.report.primary, worst.state, worst.mark, lead, worst.sure, _confirmed(stages))
@@ -178,5 +200,6 @@ def _code(text: str) -> Markup:
 
     made = []
     for place, part in enumerate(MARKED.split(harmless(clip(text, 3 * LONGEST)))):
-        made.append(Markup("<code>{}</code>").format(part.strip("`")) if place % 2 else escape(part))
+        kind = "short" if len(part) < SHORT else "long"
+        made.append(Markup('<code class="{}">{}</code>').format(kind, part.strip("`")) if place % 2 else escape(part))
     return Markup("").join(made)

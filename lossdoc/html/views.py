@@ -12,13 +12,13 @@ import numpy as np
 
 from lossdoc.curve import Curve, Outline, Runs
 from lossdoc.findings import Finding, Proof, Report
-from lossdoc.format import heading, trials_in
+from lossdoc.format import heading, skipped, trials_in
 from lossdoc.html.lines import COLUMNS, number
 from lossdoc.html.plots import REFERENCES, Asked, Gauge, Line, Plot, gauge, of_curve, of_lines
 from lossdoc.html.trials import Table, table
 from lossdoc.members import Members
 from lossdoc.memorization import Memorization
-from lossdoc.rule import FOLDERS, Rule, names_of
+from lossdoc.rule import FOLDERS, Rule, groups_in, names_of
 
 STAGES = {
     "sanity": "Check the first loss, before any training",
@@ -30,7 +30,6 @@ STAGES = {
     "diagnose": "Read the loss curve",
 }
 VERDICTS = {"error": "✗", "warning": "!", "note": "·", "healthy": "✓", "inconclusive": "?", "skipped": "–"}
-SKIPPED = "skipped: "
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Found:
-    """A finding as a page shows it; `anchor` is where the rule's page stands, empty without one."""
+    """A finding as a page shows it; `anchor` is where the rule's page stands, empty without one.
+
+    `again`: an earlier section tells of the same, and only what was tried is new.
+    """
 
     finding: Finding
     sure: str
@@ -57,6 +59,7 @@ class Found:
     gauge: Gauge | None
     proof: Change | None
     anchor: str
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Section:
     plot: Plot | None
     trials: Table | None
     measured: tuple[tuple[str, str, Gauge | None], ...]
+    groups: tuple[tuple[str, int, str], ...]
     passed: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
@@ -94,6 +98,7 @@ class Section:
 def section(report: Report, place: int, columns: int = COLUMNS) -> Section:
     """Return what a page says of a report; its figures are so many columns fine."""
     state, trials = _state(report), trials_in(report)
+    lead, folder = _lead(report, state), "" if trials is None else trials.folder
     if trials is not None and any("schedule" in trial.point.params for trial in trials.trials):
         trials = None  # a range test: its points are no trials to choose from
     names = names_of((*report.passed, *report.skipped))
@@ -106,14 +111,15 @@ def section(report: Report, place: int, columns: int = COLUMNS) -> Section:
         name=heading(report),
         stage=STAGES.get(report.title, ""),
         state=state,
-        lead=_lead(report, state),
+        lead=lead,
         found=tuple(found),
         plot=shown,
         trials=None if trials is None else table(trials),
         measured=tuple((names[code], one.summary, gauge(one.facts)) for code, one in sorted(report.measured.items())),
+        groups=tuple((name, *said) for name, said in groups_in(report).items()),
         passed=tuple(names[code] for code in report.passed if code not in report.measured),
         skipped=tuple((names[code], why) for code, why in sorted(report.skipped.items())),
-        notes=tuple(note for note in report.notes if trials is None or not trials.folder or trials.folder not in note),
+        notes=tuple(note for note in report.notes if note != lead and not (folder and folder in note)),
         points=number(report.matter.length) if isinstance(report.matter, Curve) else "",
         last=_last(report.matter),
         outlined=isinstance(report.matter, Outline),
@@ -125,7 +131,7 @@ def _last(matter: object) -> str:
 
 
 def _state(report: Report) -> str:
-    if report.inconclusive is not None and report.inconclusive.startswith(SKIPPED):
+    if skipped(report) is not None:
         return "skipped"
     if report.primary in {"healthy", "inconclusive"}:
         return report.primary
@@ -135,12 +141,14 @@ def _state(report: Report) -> str:
 def _lead(report: Report, state: str) -> str:
     """Return the one sentence that says why the verdict is what it is."""
     if state in {"skipped", "inconclusive"}:
-        return (report.inconclusive or "").removeprefix(SKIPPED)
+        return skipped(report) or report.inconclusive or ""
     if state != "healthy":
         return report.findings[0].evidence.summary
     advice = next((note for note in report.notes if note.startswith("recommended: ")), None)
     if advice is not None:
         return advice
+    if not report.passed and not report.findings and report.notes:
+        return report.notes[0]
     looked = f"{len(report.passed)} {'rule' if len(report.passed) == 1 else 'rules'} looked and found nothing"
     less = [finding.name for finding in report.findings]
     return looked + (f"; {', '.join(less)} {'is' if len(less) == 1 else 'are'} worth a look" if less else "")
@@ -210,11 +218,6 @@ def diff_lines(text: str) -> tuple[tuple[str, str], ...]:
     heads = ("+++ ", "--- ")
     lines = text.rstrip().split("\n") if text.strip() else []
     return tuple(("head" if line.startswith(heads) else kinds.get(line[:1], "same"), line) for line in lines)
-
-
-def is_diff(text: str) -> bool:
-    """Tell whether a text is a unified diff."""
-    return re.match(r"--- .*\n\+\+\+ ", text) is not None
 
 
 def anchor_of(code: str) -> str:

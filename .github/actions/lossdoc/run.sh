@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs one lossdoc command on every target; annotations go to the log, and the same as a list to the job's summary.
 # Inputs come as environment variables, never as parts of this text: names of files are anyone's.
-set -uo pipefail
-shopt -s nullglob globstar
+set -o pipefail  # without -u: to the bash 3.2 of macOS an empty list is an unbound variable
+shopt -s nullglob
+shopt -s globstar 2> /dev/null || true  # ** is known to bash 4
 
 annotated() {  # what `validate` tells as file:line:column: error[kind] message, as annotations; no other line is a command
     sed -E -e 's/%/%25/g' -e 'tx' -e ':x' \
