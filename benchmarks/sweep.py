@@ -18,47 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sweep_cases import CASES, Case, rates
+from sweep_rivals import NEEDS, RIVALS, Way
+
 HERE = Path(__file__).resolve().parent
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network, how often and how long it is trained, and by how much lossdoc is to be faster than the loop."""
-
-    layers: str
-    images: int  # 1 where the samples are images, 0 where they are vectors
-    batch: int
-    points: int
-    steps: int
-    parameters: int
-    flops: int  # of one sample, forward: multiplications and additions
-    layered: float
-    own: float
-
-
-CASES = {
-    "mlp128": Case("[{linear: 128}, relu, {linear: 64}, relu, {linear: classes}]", 0, 32, 64, 500, 17226, 34048, 15, 9),
-    "mlp32": Case("[{linear: 32}, relu, {linear: classes}]", 0, 16, 64, 500, 2410, 4736, 60, 20),
-    "cnn": Case(
-        "[{conv: {out: 16, padding: 1}}, relu, {maxpool: 2}, {conv: {out: 32, padding: 1}}, relu, {maxpool: 2}, flatten,"
-        " {linear: classes}]",
-        1, 32, 32, 500, 6090, 168448, 6, 3.5,
-    ),
-    "gru": Case(
-        "[{gru: 32}, {take: last}, {linear: classes}]", 0, 32, 32, 500, 4362, 62080, 10, 6,
-    ),
-    "wide": Case("", 1, 32, 8, 40, 465_000, 59_000_000, 0.95, 0.95),
-}  # fmt: skip
-
-
-def rates(count: int) -> list[float]:
-    """Return the learning rates, 1e-4 to 1e-2, evenly over their logarithms."""
-    return [10 ** (-4 + 2 * (index / max(1, count - 1))) for index in range(count)]
 
 
 def described(case: Case, name: str, *, own: bool, folder: Path) -> Path:
@@ -101,86 +68,22 @@ def by_lossdoc(name: str, case: Case, runner: str, *, own: bool) -> tuple[float,
     return seconds, [trial.loss for trial in sorted(trials, key=lambda trial: trial.point.index)], " ".join(said)
 
 
-def loop_of(name: str, case: Case) -> Callable[[float], float]:
-    """Return what trains one point as people do, and returns its validation loss."""
-    import sweep_models
-    import torch
-    from torch.nn import functional
+def by_vmap(name: str, case: Case) -> tuple[float, list[float], str]:
+    """Train a module of one's own as one that lossdoc cannot follow to layers that it knows: by vmap over its gradients."""
+    from lossdoc.runners import vmapped
+    from lossdoc.stacking import generic
 
-    from lossdoc.datasets.builtin import Digits
-
-    data = Digits().load(Path())
-    shape = (-1, 1, 8, 8) if case.images else (-1, 64)
-    x, y = torch.from_numpy(data.inputs).float().div(16).reshape(shape), torch.from_numpy(data.targets)
-    held = len(x) // 5
-    x_val, y_val, x, y = x[:held], y[:held], x[held:], y[held:]
-
-    def train(rate: float) -> float:
-        torch.manual_seed(0)
-        model = getattr(sweep_models, name)()
-        optimizer = torch.optim.Adam(model.parameters(), lr=rate)
-        step = 0
-        while step < case.steps:
-            for chosen in torch.randperm(len(x)).split(case.batch):
-                optimizer.zero_grad()
-                loss = functional.cross_entropy(model(x[chosen]), y[chosen])
-                loss.backward()
-                optimizer.step()
-                step += 1
-                if step == case.steps:
-                    break
-        model.eval()
-        with torch.no_grad():
-            return float(functional.cross_entropy(model(x_val), y_val))
-
-    return train
+    vmapped.stack_of = generic.make  # type: ignore[assignment]  # a maker of stacks, too
+    return by_lossdoc(name, case, "vmapped", own=True)
 
 
-def by_loop(name: str, case: Case) -> tuple[float, list[float], str]:
-    """Train one point after another."""
-    train = loop_of(name, case)
-    began = time.perf_counter()
-    losses = [train(rate) for rate in rates(case.points)]
-    return time.perf_counter() - began, losses, ""
-
-
-def by_optuna(name: str, case: Case) -> tuple[float, list[float], str]:
-    """Train the points as trials of an Optuna study in memory."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    train = loop_of(name, case)
-    began = time.perf_counter()
-    study = optuna.create_study(sampler=optuna.samplers.GridSampler({"lr": rates(case.points)}))
-    study.optimize(lambda trial: train(trial.suggest_float("lr", 1e-4, 1e-2, log=True)), n_trials=case.points)
-    return time.perf_counter() - began, [float(trial.value or 0) for trial in study.trials], ""
-
-
-def by_ray_tune(name: str, case: Case) -> tuple[float, list[float], str]:
-    """Train the points as trials of Ray Tune, one a core."""
-    from ray import tune
-
-    def objective(config: dict[str, Any]) -> dict[str, float]:
-        import torch
-
-        torch.set_num_threads(1)
-        return {"loss": loop_of(name, case)(config["lr"])}
-
-    began = time.perf_counter()
-    tuner = tune.Tuner(objective, param_space={"lr": tune.grid_search(rates(case.points))})
-    results = tuner.fit()
-    return time.perf_counter() - began, [result.metrics["loss"] for result in results], ""
-
-
-WAYS: dict[str, Callable[[str, Case], tuple[float, list[float], str]]] = {
-    "loop": by_loop,
-    "optuna": by_optuna,
-    "ray-tune": by_ray_tune,
+WAYS: dict[str, Way] = {
+    **RIVALS,
+    "vmap only": by_vmap,
     "layers": lambda name, case: by_lossdoc(name, case, "vmapped", own=False),
     "own module": lambda name, case: by_lossdoc(name, case, "vmapped", own=True),
     "auto": lambda name, case: by_lossdoc(name, case, "auto", own=True),
 }
-NEEDS = {"optuna": "optuna", "ray-tune": "ray"}
 
 
 def one(way: str, name: str, threads: int, case: Case) -> None:
@@ -223,15 +126,16 @@ def peak_rate(threads: int) -> float:
 def compare(names: list[str], rounds: int, cores: int) -> bool:
     """Print the table of all ways; return whether lossdoc is as fast as promised everywhere."""
     good, peak = True, peak_rate(cores)
+    print(f"{cores} cores; the largest matrix product reaches {peak / 1e9:.0f} GFLOP/s; MB are of the process itself")
+    rivals = [way for way, need in NEEDS.items() if importlib.util.find_spec(need)]
+    for way in NEEDS.keys() - set(rivals):
+        print(f"NOT MEASURED: {way}, as {NEEDS[way]} is not installed here")
     ways = [("loop", threads) for threads in dict.fromkeys((1, cores))]
     print(f"{'network':<8} {'way':<12} {'threads':>7} {'seconds':>8} {'ratio':>6} {'asked':>6} {'peak':>6} {'MB':>6}  loss")
     for name in names:
         case = CASES[name]
-        here = [
-            *ways,
-            *((way, 1 if way == "ray-tune" else cores) for way, need in NEEDS.items() if importlib.util.find_spec(need)),
-        ]
-        here += [("auto", cores)] if name == "wide" else [("layers", cores), ("own module", cores)]
+        here = [*ways, *((way, 1 if way == "ray-tune" else cores) for way in rivals)]
+        here += [("auto", cores)] if name == "wide" else [(way, cores) for way in ("layers", "own module", "vmap only")]
         found: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for _ in range(rounds):
             for way, threads in here:
@@ -253,27 +157,35 @@ def compare(names: list[str], rounds: int, cores: int) -> bool:
 
 def grow(names: list[str], cores: int) -> None:
     """Print how time and memory grow with the number of points."""
-    from dataclasses import replace
-
-    print(f"{'network':<8} {'points':>6} {'seconds':>8} {'ms a step':>9} {'MB':>6}")
+    print(f"{'network':<8} {'points':>6} {'seconds':>8} {'ms a step':>9} {'µs a point':>10} {'MB':>6}")
     for name in names:
         for points in (1, 8, 64, 512):
-            case = replace(CASES[name], points=points, steps=100)
-            found = run_apart("layers", name, cores, case)
-            print(
-                f"{name:<8} {points:>6} {found['seconds']:>8.2f} {found['seconds'] * 10:>9.2f} {found['megabytes']:>6.0f}",
-                flush=1,
-            )
+            found = run_apart("layers", name, cores, replace(CASES[name], points=points, steps=100))
+            step = found["seconds"] * 10
+            told = f"{name:<8} {points:>6} {found['seconds']:>8.2f} {step:>9.2f} {step / points * 1e3:>10.0f}"
+            print(f"{told} {found['megabytes']:>6.0f}", flush=1)
+
+
+def profile(way: str, name: str, case: Case) -> None:
+    """Print where the time of a way goes: the operations that take most of it, on one thread."""
+    import torch
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiled
+
+    torch.set_num_threads(1)
+    WAYS[way](name, case)
+    with profiled(activities=[ProfilerActivity.CPU]) as found:
+        WAYS[way](name, case)
+    print(found.key_averages().table(sort_by="self_cpu_time_total", row_limit=20, max_name_column_width=40))
 
 
 def main() -> None:
     """Read the command line and run."""
-    from dataclasses import replace
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=[], help=f"some of {', '.join(CASES)}; all without")
     parser.add_argument("--rounds", type=int, default=3, help="how often each way is run; the median counts")
     parser.add_argument("--grow", action="store_true", help="instead, how time and memory grow with the points")
+    parser.add_argument("--profile", metavar="WAY", choices=WAYS, help="instead, where the time of a way goes, in 50 steps")
     parser.add_argument("--one", nargs=5, metavar=("WAY", "NETWORK", "THREADS", "POINTS", "STEPS"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -282,7 +194,10 @@ def main() -> None:
         return
     cores = len(os.sched_getaffinity(0))
     names = given.networks or list(CASES)
-    if given.grow:
+    if given.profile:
+        for name in names:
+            profile(given.profile, name, replace(CASES[name], steps=50))
+    elif given.grow:
         grow([name for name in names if name != "wide"], cores)
     elif not compare(names, given.rounds, cores):
         raise SystemExit("lossdoc is slower than promised")

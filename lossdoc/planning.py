@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lossdoc import build, loop, ranging, sweeping
+from lossdoc.build.own import OwnCode
 from lossdoc.errors import NotApplicable, UserError
+from lossdoc.parts.optimizers import OwnOptimizer
 from lossdoc.ranking import RATE
 from lossdoc.runner import Budget, Watch, go_on, runners, unheard
 from lossdoc.search import Axis, Choices, Range, Space, searches
@@ -59,6 +61,8 @@ def plan(spec: Spec, subject: Subject, asked: Asked, *, watch: Watch = go_on, sa
     testing = name == sweeping.RANGE_TEST
     budget = _budget(spec, subject, asked)
     shortened = ranging.shortened(subject, budget)
+    if testing or not block.parameters:
+        _must_take_a_rate(spec, subject)
     many = asked.seeds or (block.seeds if "seeds" in block.model_fields_set or not testing else ranging.SEEDS)
     return sweeping.Plan(
         make=build.Variants(spec),
@@ -79,6 +83,25 @@ def plan(spec: Spec, subject: Subject, asked: Asked, *, watch: Watch = go_on, sa
         described=_described(spec),
         preprocessing=subject.preprocessing,
     )
+
+
+def _must_take_a_rate(spec: Spec, subject: Subject) -> None:
+    """Refuse an optimizer of the user's own that has no argument for what is to be varied.
+
+    Raises:
+        UserError: when it has none.
+    """
+    changed = spec.with_values({RATE: float(subject.recipe.hyper["lr"])})
+    word = changed.optimizer
+    if not isinstance(word, OwnOptimizer):
+        return
+    try:
+        OwnCode(changed).callee(word.call, word.args, ("optimizer",))
+    except UserError:
+        message = f"a sweep varies the learning rate where nothing else is said, and {word.call} takes no argument 'lr'"
+        hint = "give it one, or say what to vary: --param PATH=RANGE, or sweep.parameters in the file"
+        problem = spec.document.problem(("optimizer", "call"), f"{message}; {hint}", "optimizer")
+        raise UserError(problem) from None
 
 
 def _budget(spec: Spec, subject: Subject, asked: Asked) -> Budget:

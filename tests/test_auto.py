@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from lossdoc.runner import Budget, Work
 from lossdoc.runners import auto, serial
 from lossdoc.runners.auto import Times
-from lossdoc.subject import Point
+from lossdoc.subject import Point, Subject
 from lossdoc.threads import cores, threads
 from tests.test_vmapped import RATE, described, points, trained
 
@@ -46,10 +47,28 @@ def test_what_cannot_be_stacked_is_known(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("def step(model, batch, optimizer):\n    return 1.0\n", encoding="utf-8")
     make = described(tmp_path, step="{call: own:step}", python_path="[.]")
     with threads(1):
-        found = auto.timed([make(point) for point in points()], [0] * 6)
+        found = auto.timed([make(point) for point in points()], [0] * 6, 100)
     assert not found.stacked
     assert "step of its own" in found.why or "your own" in found.why
     assert min(found.alone.values()) > 0
+
+
+@pytest.mark.parametrize(("seconds", "steps", "tried"), [(1e-3, 1000, 8), (0.1, 320, 2), (0.1, 20000, 8), (0.02, 10, 3)])
+def test_the_choice_costs_little_of_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, steps: int, tried: int
+) -> None:
+    asked: list[int] = []
+
+    def stacked(subjects: Sequence[Subject], _seeds: Sequence[int]) -> float:
+        asked.append(len(subjects))
+        return seconds
+
+    monkeypatch.setattr(auto, "_alone", lambda *_: seconds)
+    monkeypatch.setattr(auto, "_stacked", stacked)
+    monkeypatch.setattr(auto, "cores", lambda: 1)
+    one = described(tmp_path)(points()[0])
+    auto.timed([one] * 8, [0] * 8, steps)
+    assert asked == [tried]
 
 
 def test_every_point_comes_back_as_it_is_alone(tmp_path: Path) -> None:

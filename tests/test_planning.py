@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossdoc import applying, build, planning, ranging, spec, sweeping
+from lossdoc import applying, build, outcome, planning, ranging, spec, sweeping
 from lossdoc.curve import Curve, Series
 from lossdoc.errors import UserError
 from lossdoc.planning import Asked
@@ -253,13 +253,13 @@ def test_a_range_test_of_its_own(tmp_path: Path) -> None:
     plan, _ = planned(search="range-test")
     assert len(plan.seeds) == ranging.SEEDS
     trials = sweeping.sweep(plan, root=tmp_path)
-    report = sweeping.report(trials)
+    report = outcome.report(trials)
     assert isinstance(report.matter, Trials)
     assert 1e-3 < recommended(report.matter)[RATE] < 1
     assert report.findings == ()
     assert {path.name for path in Path(trials.folder or "").glob("*.png")} == {"rates.png"}
     hopeless, _ = planned(swept=("optimizer.lr=1e-12..1e-11",), search="range-test")
-    assert sweeping.report(sweeping.sweep(hopeless, root=None)).primary == "inconclusive"
+    assert outcome.report(sweeping.sweep(hopeless, root=None)).primary == "inconclusive"
 
 
 def test_halving_ends_points_early_and_gives_other_seeds_to_the_rest() -> None:
@@ -350,3 +350,25 @@ def test_the_spread_between_seeds_and_the_flat_region() -> None:
     told = list(applying.told(spec.loads(IRIS), trials, recommended(trials)))
     assert "nothing to change" in told[0]
     assert "from 0.001 to 0.01 are within noise of the best (2 seeds)" in told[1]
+
+
+@pytest.mark.parametrize(("call", "takes"), [("torch.optim:Adam", True), ("own:fast", True), ("own:fixed", False)])
+def test_the_rate_of_an_own_optimizer_is_varied_without_being_written(tmp_path: Path, call: str, takes: bool) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch.optim import SGD\n"
+        "def fast(model, lr=0.1): return SGD(model.parameters(), lr=lr)\n"
+        "def fixed(model): return SGD(model.parameters(), lr=0.1)\n",
+        encoding="utf-8",
+    )
+    text = IRIS.replace("{adam: {lr: 1e-3}}", f"{{call: {call}}}\npython_path: ['{tmp_path}']")
+    described = spec.loads(text)
+    subject = build.subject(described)
+    asked = Asked(search="range-test")
+    if takes:
+        plan = planning.plan(described, subject, asked)
+        assert plan.make(Point(0, {RATE: 0.03})).recipe.hyper["lr"] == 0.03
+        return
+    with pytest.raises(UserError, match="own:fixed takes no argument 'lr'; give it one, or say what to vary"):
+        planning.plan(described, subject, asked)
+    written = text + "sweep: {parameters: {regularization.l2: {low: 1e-4, high: 1e-2}}}\n"
+    assert set(planning.plan(spec.loads(written), subject, Asked()).space.axes) == {L2}

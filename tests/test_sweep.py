@@ -19,7 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossdoc import ranging, sweeping
+from lossdoc import outcome, ranging, sweeping
 from lossdoc.checks.lr_too_low import _swept
 from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable, UserError
@@ -265,6 +265,15 @@ def test_an_interrupt_passes_through_and_loses_only_what_was_in_training(tmp_pat
     assert [json.loads(line)["index"] for line in lines] == [0, 1]
 
 
+def test_an_interrupt_behind_the_last_trial_names_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeping, "_draw", interrupt)
+    with pytest.raises(KeyboardInterrupt, match=r"^3 trials are finished; they are in .*--resume last goes on"):
+        sweeping.sweep(plan(points=3), root=tmp_path)
+
+
 def test_every_point_is_trained_with_every_seed_and_judged_by_their_mean() -> None:
     trials = sweeping.sweep(plan(seeds=(0, 1), points=3), root=None)
     assert [(trial.point.index, trial.point.seed) for trial in trials.trials] == [(i, s) for i in range(3) for s in (0, 1)]
@@ -385,7 +394,7 @@ def test_rates_that_cannot_be_compared(trials: Trials, why: str) -> None:
 
 def test_a_rate_that_is_too_high_is_a_warning_on_the_page_of_its_pattern() -> None:
     losses = {1e-4: 0.3, 1e-3: 0.4, 1e-2: 2.2, 1e-1: math.nan}
-    report = sweeping.report(swept(losses, configured=1e-1))
+    report = outcome.report(swept(losses, configured=1e-1))
     assert [(finding.name, finding.severity) for finding in report.findings] == [("lr-too-high", Severity.WARNING)]
     assert report.primary == "healthy"
 
@@ -393,10 +402,10 @@ def test_a_rate_that_is_too_high_is_a_warning_on_the_page_of_its_pattern() -> No
 @pytest.mark.parametrize("pattern", ["not-learning", "rising", "non-finite"])
 def test_a_sweep_in_which_nothing_learns_is_an_error(pattern: str) -> None:
     losses = {1e-4: 2.3, 1e-3: 2.3, 1e-2: 2.31}
-    assert sweeping.report(swept(losses, pattern=pattern)).primary == pattern
+    assert outcome.report(swept(losses, pattern=pattern)).primary == pattern
     mixed = swept(losses, pattern=pattern)
     one_well = replace(mixed, trials=(replace(mixed.trials[0], pattern="healthy"), *mixed.trials[1:]))
-    assert sweeping.report(one_well).primary == "healthy"
+    assert outcome.report(one_well).primary == "healthy"
 
 
 def slowly(seed: int, slope: float, noise: float, epochs: int = 5) -> Trial:
@@ -411,13 +420,13 @@ def slowly(seed: int, slope: float, noise: float, epochs: int = 5) -> Trial:
 @pytest.mark.parametrize(("slope", "noise", "learned"), [(2e-4, 0.1, True), (5e-3, 0.02, True), (0.0, 0.1, False)])
 def test_a_pattern_alone_is_no_proof_that_nothing_was_learned(slope: float, noise: float, learned: bool) -> None:
     trials = Trials(tuple(slowly(seed, slope, noise) for seed in range(4)), {RATE: (1e-4, 1e-2)}, {RATE: 1e-3})
-    assert sweeping.report(trials).primary == ("healthy" if learned else "not-learning")
+    assert outcome.report(trials).primary == ("healthy" if learned else "not-learning")
 
 
 def test_a_fall_after_an_explosion_is_nothing_learned() -> None:
     values = [2.3, 50.0, *(40.0 - step for step in range(30))]
     trial = Trial(Point(0, {RATE: 1.0}), Curve(Series.of(values)), 11.0, math.nan, None, "lr-too-high")
-    assert sweeping.report(Trials((trial,), {RATE: (0.1, 1.0)}, {RATE: 1.0})).primary == "lr-too-high"
+    assert outcome.report(Trials((trial,), {RATE: (0.1, 1.0)}, {RATE: 1.0})).primary == "lr-too-high"
 
 
 def test_a_sweep_that_diverged_everywhere_has_no_best_point() -> None:
@@ -425,7 +434,7 @@ def test_a_sweep_that_diverged_everywhere_has_no_best_point() -> None:
     dead = replace(trials, trials=tuple(replace(trial, diverged_at=3, pattern="non-finite") for trial in trials.trials))
     assert dead.best is None
     assert dead.at_edge == ()
-    assert sweeping.report(dead).primary == "non-finite"
+    assert outcome.report(dead).primary == "non-finite"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from lossdoc.errors import NotApplicable, UserError, user_code
 from lossdoc.parts.losses import BuiltinLoss, CrossEntropy, ModelLoss, OwnLoss
 from lossdoc.parts.regularizers import norms
 from lossdoc.spec import Spec
+from lossdoc.spec.loading import Changes
 from lossdoc.subject import Batch, Loss, OwnStep, Penalty, Plain, Point, Recipe, Split, Subject, Takes, Task
 
 EVALUATION = 256  # the least batch size outside training, where it changes nothing but the time
@@ -111,6 +112,7 @@ class Variants:
         self.spec = spec
         self._kept: tuple[object, Prepared] | None = None
         self._building: tuple[object, Callable[[int], nn.Module]] | None = None
+        self._changed: Changes | None = None
 
     def __call__(self, point: Point) -> Subject:
         """Return the subject with the point's values and seed.
@@ -118,13 +120,14 @@ class Variants:
         Raises:
             UserError: when a path does not exist or a value does not fit.
         """
-        spec = self.spec.with_values(point.params)
+        self._changed = self._changed or Changes(self.spec)
+        spec = self._changed(point.params)
         data = self._prepared(spec)
         return _subject(spec, data, point.seed, self._builder(spec, data))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the data out: a worker reads them itself."""
-        return {"spec": self.spec, "_kept": None, "_building": None}
+        return {"spec": self.spec, "_kept": None, "_building": None, "_changed": None}
 
     def _builder(self, spec: Spec, data: Prepared) -> Callable[[int], nn.Module]:
         """Return the builder of the point before where it would make the same models, which may then be made once."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import torch
@@ -16,11 +17,14 @@ from lossdoc.runners import vmapped
 from lossdoc.stack import UnstackableError
 from lossdoc.stacking.choice import stack_of
 from lossdoc.stacking.feed import Feed
-from lossdoc.subject import Point, Subject, Trial
+from lossdoc.subject import Batch, Point, Subject, Trial
 from lossdoc.threads import cores, threads
 
-TRIED = 8  # points in the stack that is timed: more would cost more than the choice is worth
+TRIED = (2, 8)  # points in the stack that is timed, fewest and most
 STEPS = 3  # steps that are timed, behind a first one that finds its memory; the fastest counts
+PASSES = 5  # what a point in the stack costs in steps: those, and those that make sure of it
+SHARE = 0.02  # of the time that the whole work would take, that may go into timing a stack ...
+SURELY = 0.3  # ... and seconds that may in any case; also those after which slow steps are not repeated
 STARTING = 4.0  # seconds until a worker process has loaded torch and the data
 CLEARLY = 0.9  # the share of the other way's time below which a way that costs more to set up is taken
 
@@ -47,27 +51,39 @@ def chosen(work: Work, points: Sequence[Point]) -> tuple[str, int, str]:
     """Return the name of the runner for points of one architecture, the number of threads for it, and why."""
     if len(points) == 1:
         return "serial", cores(), "there is but one"
-    times = timed([work.make(point) for point in points[:TRIED]], [point.seed for point in points[:TRIED]])
+    planned = loop.planned_steps(work.make(points[0]), work.budget.steps, work.budget.epochs)
+    some = points[: TRIED[1]]
+    times = timed([work.make(point) for point in some], [point.seed for point in some], planned * len(points))
     alone, count = min((seconds, count) for count, seconds in times.alone.items())
     stacked, many = min(((seconds, count) for count, seconds in times.stacked.items()), default=(math.inf, 1))
     if stacked < CLEARLY * alone:
         return "vmapped", many, f"a step of a point takes {_told(stacked)} in a stack, {_told(alone)} alone"
     why = times.why or f"a step of a point takes {_told(alone)} alone, {_told(stacked)} in a stack"
     jobs = min(work.jobs or cores(), len(points))
-    steps = len(points) * loop.planned_steps(work.make(points[0]), work.budget.steps, work.budget.epochs)
+    steps = len(points) * planned
     if jobs > 1 and STARTING + steps * times.alone[1] / jobs < CLEARLY * steps * alone:
         return "processes", cores(), f"{why}; {jobs} at a time are faster"
     return "serial", count, why
 
 
-def timed(subjects: Sequence[Subject], seeds: Sequence[int]) -> Times:
-    """Take a few steps of the first subject alone and of all in a stack, and time them; nothing of it is kept."""
+def timed(subjects: Sequence[Subject], seeds: Sequence[int], steps: int) -> Times:
+    """Take a few steps of the first subject alone and of all in a stack, and time them; nothing of it is kept.
+
+    `steps` is how many all points together will take: where they are few or slow, fewer are tried.
+    """
     alone, stacked, why = {}, {}, ""
-    for count in dict.fromkeys((1, cores())):
+    counts = list(dict.fromkeys((1, cores())))
+    for count in counts:
         with threads(count):
             alone[count] = _alone(subjects[0], seeds[0])
+    step, best = min((seconds, count) for count, seconds in alone.items())
+    left = max(SURELY, SHARE * steps * step) / step / PASSES  # points that can be tried
+    counts = counts if left >= TRIED[0] * len(counts) else [best]
+    tried = max(TRIED[0], min(TRIED[1], int(left / len(counts))))
+    for count in counts:
+        with threads(count):
             try:
-                stacked[count] = _stacked(subjects, seeds) / len(subjects)
+                stacked[count] = _stacked(subjects[:tried], seeds[:tried]) / len(subjects[:tried])
             except UnstackableError as bad:
                 why = str(bad)
     return Times(alone, stacked, why)
@@ -75,28 +91,38 @@ def timed(subjects: Sequence[Subject], seeds: Sequence[int]) -> Times:
 
 def _alone(subject: Subject, seed: int) -> float:
     training = train.begin(subject, seed)
-    times = []
-    for step, (epoch, batch, _) in enumerate(islice(loop.epochs_of(subject, seed), STEPS + 1)):
-        began = time.perf_counter()
+
+    def take(step: int, batch: Batch, epoch: int) -> None:
         with train.seeded(seed, step):
             training.step(batch, subject.recipe.schedule(step, 0), epoch)
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
+
+    feed = enumerate(islice(loop.epochs_of(subject, seed), STEPS + 1))
+    return _fastest(partial(take, step, batch, epoch) for step, (epoch, batch, _) in feed)
 
 
 def _stacked(subjects: Sequence[Subject], seeds: Sequence[int]) -> float:
     batches = [batch for _, batch, _ in islice(Feed(subjects, seeds), STEPS + 1)]
-    stack = stack_of(subjects, seeds, batches[0])
-    times = []
-    for step, batch in enumerate(batches):
+    stack, factors = stack_of(subjects, seeds, batches[0]), torch.ones(len(seeds), dtype=torch.float64)
+    return _fastest(
+        partial(stack.step, batch, factors, [train.mixed(seed, step) for seed in seeds])
+        for step, batch in enumerate(batches)
+    )
+
+
+def _fastest(steps: Iterable[Callable[[], object]]) -> float:
+    """Return the seconds of the fastest step behind the first; where they are slow, of the second."""
+    times: list[float] = []
+    for step in steps:
         began = time.perf_counter()
-        stack.step(batch, torch.ones(len(seeds), dtype=torch.float64), [train.mixed(seed, step) for seed in seeds])
+        step()
         times.append(time.perf_counter() - began)
+        if len(times) > 1 and sum(times) > SURELY:
+            break
     return min(times[1:])
 
 
 def _told(seconds: float) -> str:
-    return f"{seconds * 1e3:.2g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2g} µs"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
 
 
 AUTO = Runner(run)

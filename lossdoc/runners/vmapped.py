@@ -139,7 +139,7 @@ class Chunk:
         self.accuracies.append(self._row(measured.accuracy))
 
     def _row(self, values: torch.Tensor) -> Rows:
-        found: Rows = values.detach().double().cpu().numpy()
+        found: Rows = values.detach().cpu().double().numpy()
         if len(found) == len(self.points):
             return found
         row = np.full(len(self.points), np.nan)

@@ -75,9 +75,26 @@ def changed(spec: Spec, values: Mapping[str, Any]) -> Spec:
     Raises:
         UserError: when a path does not exist or a value does not fit.
     """
-    document = spec.document.copy()
-    problems = _assigned(document, [(path, value, f"{path}={value}") for path, value in values.items()], rounding=True)
-    return _resolved(document, problems, sweep=False)
+    return Changes(spec)(values)
+
+
+class Changes:
+    """Changes one spec time and again; what a value leaves as it is is not looked at again."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.known = Resolver(spec.document.copy())
+        self.known.block(Spec, spec.document.data, ())
+
+    def __call__(self, values: Mapping[str, Any]) -> Spec:
+        """Return the spec with other values at some paths.
+
+        Raises:
+            UserError: when a path does not exist or a value does not fit.
+        """
+        document = self.spec.document.copy()
+        problems = _assigned(document, [(path, value, f"{path}={value}") for path, value in values.items()], rounding=True)
+        return _resolved(document, problems, self.known)
 
 
 def _assigned(document: Document, given: Sequence[Given], *, rounding: bool = False) -> list[Problem]:
@@ -91,8 +108,9 @@ def _assigned(document: Document, given: Sequence[Given], *, rounding: bool = Fa
     return problems
 
 
-def _resolved(document: Document, problems: list[Problem], *, sweep: bool = True) -> Spec:
-    resolver = Resolver(document)
+def _resolved(document: Document, problems: list[Problem], known: Resolver | None = None) -> Spec:
+    """Return the spec of a document; with `known`, what was found right before, only its sweep is not looked into."""
+    sweep, resolver = known is None, Resolver(document, known)
     spec = resolver.block(Spec, document.data, ())
     problems += [*resolver.problems, *(_astray(document) if sweep else ())]
     if spec is None or problems:

@@ -65,6 +65,8 @@ def _in_block(cls: type[Block], data: Any, parts: Parts, value: Any) -> tuple[An
     here = content.get(parts[0])
     if here is None and isinstance(info.default, Block):
         here = plain(info.default)
+    elif here is None and info.default_factory is dict:  # the arguments of own code, of which there are none yet
+        here = {}
     if len(parts) == 1 and isinstance(value, Number):
         value = round(value) if whole(info.annotation) and math.isfinite(value) else float(value)
     changed, at = _in_field(nested(info.annotation), here, parts[1:], value)

@@ -99,14 +99,14 @@ class Resolver:
         self.document = document
         self.problems: list[Problem] = []
         self.first = known is None
-        self.right: dict[tuple[type[Block], int], Block] = {} if known is None else known.right
+        self.right: dict[tuple[type[Block], int], tuple[Any, Block]] = {} if known is None else known.right
 
     def block(self, cls: type[B], data: Any, path: Path) -> B | None:
         """Return the block that `data` describes, or None where something is wrong with it."""
         known = self.right.get((cls, id(data))) if isinstance(data, dict) else None
-        made = self._block(cls, data, path) if known is None else known
-        if made is not None and self.first and isinstance(data, dict):  # others' data are gone before their ids are
-            self.right[cls, id(data)] = made
+        made = self._block(cls, data, path) if known is None else known[1]
+        if made is not None and self.first and isinstance(data, dict):
+            self.right[cls, id(data)] = data, made  # with the data, so that their id is nobody else's
         return made  # type: ignore[return-value]  # what is kept for a class is of that class
 
     def _block(self, cls: type[B], data: Any, path: Path) -> B | None:

@@ -54,6 +54,17 @@ def whole(subject: Subject, split: Split) -> Iterator[Joined]:
     return (Joined(batch.inputs, batch.targets, shared=True) for batch in train.whole(subject, split))
 
 
+def of_point(batch: Joined, place: int) -> Batch:
+    """Return the batch of one point."""
+    if batch.shared:
+        return Batch(batch.inputs, batch.targets)
+    return Batch(_at(batch.inputs, place), _at(batch.targets, place))
+
+
+def _at(part: Any, place: int) -> Any:
+    return {name: _at(each, place) for name, each in part.items()} if isinstance(part, Mapping) else part[place]
+
+
 def _stack(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], Mapping):
         return {name: _stack([part[name] for part in parts]) for name in parts[0]}

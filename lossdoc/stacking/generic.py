@@ -19,6 +19,7 @@ from lossdoc.errors import UserCodeError
 from lossdoc.masks import forget_calls
 from lossdoc.stack import Joined, Measured, UnstackableError, models_of, must_be_stackable
 from lossdoc.stacking.dropouts import Masks
+from lossdoc.stacking.feed import of_point
 from lossdoc.stacking.recurrent import plain_recurrent
 from lossdoc.stacking.updates import Updates
 from lossdoc.subject import Batch, Subject
@@ -221,17 +222,6 @@ class _Alone:
         if first != second and not (math.isnan(first) and math.isnan(second)):
             raise UnstackableError("the same seed does not give the same loss twice")
         return cls(first, frozenset(grads), first != other and not math.isnan(other))
-
-
-def of_point(batch: Joined, place: int) -> Batch:
-    """Return the batch of one point."""
-    if batch.shared:
-        return Batch(batch.inputs, batch.targets)
-    return Batch(_at(batch.inputs, place), _at(batch.targets, place))
-
-
-def _at(part: Any, place: int) -> Any:
-    return {name: _at(each, place) for name, each in part.items()} if isinstance(part, Mapping) else part[place]
 
 
 def _kind(batch: Joined) -> Any:

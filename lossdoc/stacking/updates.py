@@ -37,8 +37,8 @@ class Updates:
         """Change the tensors in place; the gradients may be overwritten. `factors` (K,) multiply the learning rates."""
         if self.clips is not None:
             self._clip(gradients)
-        if self.factors is None or not torch.equal(self.factors, factors):
-            self.factors = factors.clone()
+        if self.factors is None or (self.factors is not factors and not torch.equal(self.factors, factors)):
+            self.factors = factors
             same = bool((factors == factors[0]).all())
             each = [float(factors[0]) if same else _column(factors, tensor) for tensor in tensors]
             self.slowed = [{**hyper, "lr": hyper["lr"] * factor} for hyper, factor in zip(self.hypers, each, strict=True)]
@@ -96,7 +96,7 @@ class SgdKernel(Kernel):
 
 
 class AdamKernel(Kernel):
-    """Adam by torch's fused kernel, in one pass: at rate 1 into tensors of zeros, which each point then scales."""
+    """Adam by torch's fused kernel, in one pass: at rate 1 into tensors of their own, which each point then scales."""
 
     def __init__(self, optimizer: Optimizer, tensors: Sequence[Tensor], alike: Mapping[str, float]) -> None:
         super().__init__(optimizer, tensors)
@@ -109,7 +109,7 @@ class AdamKernel(Kernel):
         """Update as torch.optim.Adam, or AdamW, does."""
         self._decayed(tensors, gradients, hypers)
         self.steps += 1
-        torch._fused_adam_(  # what torch.optim.Adam(fused=True) calls, without its lists made anew at each step
+        torch._fused_adamw_(  # what torch.optim.AdamW(fused=True) calls, without its lists made anew at each step
             self.moves,
             [gradient.contiguous() for gradient in gradients],  # it walks through memory, whatever the strides say
             self.means,
@@ -120,13 +120,12 @@ class AdamKernel(Kernel):
             beta1=self.alike["beta1"],
             beta2=self.alike["beta2"],
             eps=self.alike["eps"],
-            weight_decay=0.0,
+            weight_decay=1.0,  # of the moves, all of it: they begin at 0 again
             amsgrad=False,
             maximize=False,
         )
         for tensor, move, hyper in zip(tensors, self.moves, hypers, strict=True):
             _add(tensor, move, hyper["lr"])
-        torch._foreach_zero_(self.moves)
 
     def keep(self, places: list[int]) -> None:
         """Keep the slots of the points at these places."""

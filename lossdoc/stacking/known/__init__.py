@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lossdoc.calling import model_code
 from lossdoc.errors import UserCodeError, UserError, user_code
+from lossdoc.masks import key_dropouts
 from lossdoc.parts.optimizers import BUILTIN
 from lossdoc.stack import Joined, Measured, Stack, UnstackableError, models_of, must_be_stackable
+from lossdoc.stacking.feed import of_point
+from lossdoc.stacking.known.graphs import Graph
 from lossdoc.stacking.known.kinds import layers
 from lossdoc.stacking.known.layer import Mode, must
 from lossdoc.stacking.known.losses import Accuracy, measure
@@ -25,8 +27,12 @@ from lossdoc.stacking.known.penalties import penalties
 from lossdoc.stacking.known.store import Store
 from lossdoc.stacking.updates import Updates
 from lossdoc.subject import Batch, Subject
+from lossdoc.train import Objective, gradients, mixed, seeded, start
 
 EVALUATED = 128  # samples that go through a net at a time: convolutions slow down beyond, small matrices below
+UNUSED = 1 << 40  # a step that no training gets to
+NOISE = 0.1  # gradients that cancel out, as of a bias before batch normalization, are all rounding: compare with all of them
+OWN = "model."  # what the names of a model's parameters begin with inside an objective
 NOTHING = nn.Module()  # there is no module to blame: its layers are written out here
 
 
@@ -35,32 +41,37 @@ class KnownStack:
 
     rebuilding = 0.0
 
-    def __init__(self, subjects: Sequence[Subject], seeds: Sequence[int]) -> None:
+    def __init__(self, subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined) -> None:
         recipes = [subject.recipe for subject in subjects]
         models = models_of(subjects, seeds)
         self.accuracy = Accuracy(subjects[0].task)
         self.measure = measure([subject.loss for subject in subjects])
         self.store = Store(models, lambda name: _likeness(subjects, name))
-        self.net, self.layers = layers(models, self.store)
+        self.net, self.layers = layers(models, self.store, of_point(sample, 0))
         self.penalties = penalties([recipe.penalties for recipe in recipes], self.store)
         self.updates = Updates(recipes, self.store.names, [block.value for block in self.store.blocks])
 
     def step(self, batch: Joined, factors: Tensor, keys: Sequence[int]) -> Measured:
         """Take one step."""
         with torch.inference_mode():  # a little faster than no_grad
-            measured, slope = self._forward(batch, Mode(training=True, keys=keys))
-            self.net.backward(slope, wanted=False)
-            for penalty in self.penalties:
-                penalty.add(self.store)
+            measured = self.derive(batch, keys)
             blocks = self.store.blocks
             self.updates.step([block.value for block in blocks], [block.gradient for block in blocks], factors)
-        return _shown(measured)
+        return measured
+
+    def derive(self, batch: Joined, keys: Sequence[int]) -> Measured:
+        """Write the gradients of a batch's losses with penalties into the store."""
+        measured, slope = self._forward(batch, Mode(training=True, keys=keys))
+        self.net.backward(slope, wanted=False)
+        for penalty in self.penalties:
+            penalty.add(self.store)
+        return measured
 
     def evaluate(self, batch: Joined) -> Measured:
         """Measure a batch in evaluation mode."""
         with torch.inference_mode():
             measured, _ = self._forward(batch, Mode(training=False))
-        return _shown(measured)
+        return measured
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with the points at these places only, in this order."""
@@ -107,19 +118,43 @@ def make(subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined, step
     for recipe in (subject.recipe for subject in subjects):
         must(type(recipe.optimizer) in BUILTIN.values(), f"the optimizer {recipe.optimizer.word} is not lossdoc's")
     must(all(isinstance(part, Tensor) for part in (sample.inputs, sample.targets)), "a batch is more than two tensors")
-    stack = KnownStack(subjects, seeds)
+    stack = KnownStack(subjects, seeds, sample)
     try:
         stack.evaluate(sample)
     except (UserError, UserCodeError) as bad:  # trained alone, a point tells the user what does not fit
         raise UnstackableError(f"a batch does not go through: {bad}") from bad
+    if isinstance(stack.net, Graph):
+        _must_agree(stack, subjects[0], seeds[0], sample)
     return stack
 
 
-def _shown(measured: Measured) -> Measured:
-    """Return copies that may be changed outside of inference mode, too."""
-    loss = measured.loss.clone()
-    total = loss if measured.total is measured.loss else measured.total.clone()
-    return Measured(loss, total, measured.accuracy.clone())
+def _must_agree(stack: KnownStack, subject: Subject, seed: int, sample: Joined) -> None:
+    """Make sure that the first point derives in the stack what it derives alone; nothing of it is kept.
+
+    Raises:
+        UnstackableError: when it does not: its forward does something that the graph of it does not show.
+    """
+    key = mixed(seed, UNUSED)
+    objective = Objective(key_dropouts(subject.build(seed)), subject.loss, subject.recipe.penalties).train()
+    with seeded(seed, UNUSED):
+        alone, _, (_, loss, _) = gradients(objective, start(objective, subject.recipe.optimizer), of_point(sample, 0))
+    buffers = {name: buffer.clone() for name, buffer in stack.store.buffers.items()}
+    with torch.inference_mode():
+        measured = stack.derive(sample, [key] * len(stack.store.blocks[0].value))
+        for name, buffer in buffers.items():
+            stack.store.buffers[name].copy_(buffer)
+    found = {f"{OWN}{name}": slot.gradient[0].reshape(slot.shape) for name, slot in stack.store.slots.items()}
+    same = found.keys() == alone.keys() and _close(measured.loss[0], loss, loss.abs())
+    length = torch.stack([gradient.norm() for gradient in alone.values()]).norm() if alone else loss
+    must(
+        same and all(_close(found[name], each, each.norm() + NOISE * length) for name, each in alone.items()),
+        "its forward does something that a graph of it does not show",
+    )
+
+
+def _close(found: Tensor, meant: Tensor, scale: Tensor) -> bool:
+    tolerance = 1e-8 if meant.dtype is torch.float64 else 1e-3
+    return bool((found - meant).norm() <= tolerance * scale)
 
 
 def _likeness(subjects: Sequence[Subject], name: str) -> Hashable:
@@ -127,7 +162,9 @@ def _likeness(subjects: Sequence[Subject], name: str) -> Hashable:
     return tuple(tuple(sorted(subject.recipe.hyper_of(name).items())) for subject in subjects)
 
 
-def _batch_last(part: Any, *, shared: bool) -> Tensor:
+def _batch_last(part: Tensor, *, shared: bool) -> Tensor:
     """Return (B, ...) as (1, ..., B), or (K, B, ...) as (K, ..., B)."""
-    found: Tensor = part.movedim(0, -1).unsqueeze(0) if shared else part.movedim(1, -1)
-    return found
+    if not shared:
+        return part.movedim(1, -1)
+    moved = part.t() if part.ndim < 3 else part.movedim(0, -1)  # the same, in a third of the time
+    return moved.unsqueeze(0)

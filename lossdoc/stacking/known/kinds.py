@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
@@ -12,6 +12,7 @@ from lossdoc.stack import UnstackableError
 from lossdoc.stacking.known.activations import FORMULAS, Activation, Prelu, Softmax
 from lossdoc.stacking.known.attention import Attention
 from lossdoc.stacking.known.chains import sequential, shortcut, transformer
+from lossdoc.stacking.known.graphs import graph
 from lossdoc.stacking.known.layer import Layer, Site
 from lossdoc.stacking.known.linear import Linear
 from lossdoc.stacking.known.norms import BatchNorm, GroupNorm, LayerNorm
@@ -20,6 +21,7 @@ from lossdoc.stacking.known.shapes import Dropout, Flatten, Same, Take, Unflatte
 from lossdoc.stacking.known.store import Store
 from lossdoc.stacking.known.tables import Embedding, Positions
 from lossdoc.stacking.known.windows import Conv, Pool
+from lossdoc.subject import Batch
 
 KINDS: dict[type[nn.Module], Callable[[Site], Layer]] = {
     nn.Sequential: sequential,
@@ -57,22 +59,38 @@ KINDS: dict[type[nn.Module], Callable[[Site], Layer]] = {
 }
 
 
-def layers(models: Sequence[nn.Module], store: Store) -> tuple[Layer, list[Layer]]:
+TUPLES: dict[type[nn.Module], Callable[[Site], Layer]] = {nn.GRU: Gru, nn.LSTM: Lstm}  # their first output only
+
+
+def layers(models: Sequence[nn.Module], store: Store, sample: Batch) -> tuple[Layer, list[Layer]]:
     """Return the layer that stands for whole models, and all the layers inside it.
 
+    A model whose own forward calls its modules becomes a graph of layers; the sample shows the shapes to it.
+
     Raises:
-        UnstackableError: when there is a module that no layer stands for.
+        UnstackableError: when there is a module or a function that no layer stands for.
     """
+    if all(type(module) in KINDS for module in models[0].modules()):
+        return _layers(models, store, KINDS, lambda site: site.make(site))
+    return _layers(models, store, {**KINDS, **TUPLES}, lambda site: graph(site, sample))
+
+
+def _layers(
+    models: Sequence[nn.Module],
+    store: Store,
+    kinds: Mapping[type[nn.Module], Callable[[Site], Layer]],
+    whole: Callable[[Site], Layer],
+) -> tuple[Layer, list[Layer]]:
     made: list[Layer] = []
 
     def make(site: Site) -> Layer:
         kind = type(site.module)
-        if kind not in KINDS or any(type(module) is not kind for module in site.modules):
+        if kind not in kinds or any(type(module) is not kind for module in site.modules):
             raise UnstackableError(f"{kind.__name__} is not written out for many points")
         if any(module._forward_hooks or module._forward_pre_hooks for module in site.modules):  # noqa: SLF001 - no other name
             raise UnstackableError(f"something is hooked into {kind.__name__}")
-        layer = KINDS[kind](site)
+        layer = kinds[kind](site)
         made.append(layer)
         return layer
 
-    return make(Site("", models, store, make)), made
+    return whole(Site("", models, store, make)), made

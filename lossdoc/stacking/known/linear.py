@@ -17,6 +17,7 @@ class Affine:
         self.bias = bias
         self.out, self.inner = Room(), Room()
         self.x: Tensor
+        self.flat: tuple[Tensor, Tensor] | None = None  # memory of outputs, and the same as one tall matrix
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs, in memory that the next call overwrites."""
@@ -30,15 +31,17 @@ class Affine:
         """Write the outputs for x into z."""
         weight = self.weight
         if x.shape[0] == 1:
-            into = z.flatten(0, 1)
+            if self.flat is None or self.flat[0] is not z:
+                self.flat = z, z.flatten(0, 1)
+            shared, into = x.squeeze(0), self.flat[1]
             if self.bias is None:
-                torch.mm(weight.tall, x[0], out=into)
+                torch.mm(weight.tall, shared, out=into)
             else:
-                torch.addmm(self.bias.value.reshape(-1, 1), weight.tall, x[0], out=into)
+                torch.addmm(self.bias.value.reshape(-1, 1), weight.tall, shared, out=into)
         elif self.bias is None:
             torch.bmm(weight.rows, x, out=z)
         else:
-            torch.baddbmm(self.bias.value.unsqueeze(2), weight.rows, x, out=z)
+            torch.baddbmm(self.bias.column, weight.rows, x, out=z)
 
     def backward(self, dz: Tensor, *, wanted: bool) -> Tensor | None:
         """Write the gradients of weight and bias; return that of the inputs, if wanted."""
@@ -46,7 +49,7 @@ class Affine:
         if self.bias is not None:
             torch.sum(dz, 2, out=self.bias.gradient)
         if self.x.shape[0] == 1:
-            torch.mm(dz.flatten(0, 1), self.x[0].T, out=weight.tall_gradient)
+            torch.mm(dz.flatten(0, 1), self.x.squeeze(0).t(), out=weight.tall_gradient)
         else:
             torch.bmm(dz, self.x.transpose(1, 2), out=weight.rows_gradient)
         if not wanted:

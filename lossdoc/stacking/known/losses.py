@@ -104,7 +104,7 @@ class Entropy(_OfClasses):
         """Return −q, (K or 1, ..., C, B), and its sums over the classes with the sign turned."""
         classes = outputs.shape[-2]
         shares = self.shares(outputs, *targets.shape[:-2], classes, targets.shape[-1]).zero_()
-        scale: Tensor | float = 1.0 if self.loss.reduction == "sum" else 1 / targets[0].numel()
+        scale: Tensor | float = 1.0 if self.loss.reduction == "sum" else targets.shape[0] / targets.numel()
         ignored = None
         if int(targets.min()) < 0:
             ignored = targets == IGNORED
@@ -218,4 +218,4 @@ class Accuracy:
             right = torch.eq(best, targets, out=self.right(outputs, *best.shape))
         else:
             return None
-        return right.flatten(1).sum(1).double().div_(targets[0].numel())
+        return right.flatten(1).sum(1, dtype=torch.float64).div_(targets.numel() // targets.shape[0])

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lossdoc.stacking.known.layer import Layer, Mode, Room, Site
+from lossdoc.stacking.known.layer import Layer, Mode, Room, Site, must
 from lossdoc.stacking.known.linear import Affine, columns
 from lossdoc.stacking.known.store import parted
 
 aten = torch.ops.aten
+OWN_NAMES = ("out", "given.weight", "given.bias", "kept.weight", "kept.bias")
+TORCH_NAMES = ("hidden_size", "weight_ih_l0", "bias_ih_l0", "weight_hh_l0", "bias_hh_l0")
+
+
+def _must_be_simple(site: Site) -> None:
+    """Refuse those of torch's networks that are more than one layer in one direction."""
+    plain = site.same("num_layers") == 1 and not site.same("bidirectional") and not site.same("proj_size")
+    must(plain and site.same("batch_first") and site.same("bias"), "a recurrent network is not of the simplest kind")
 
 
 class _Recurrent(Layer):
@@ -20,10 +28,13 @@ class _Recurrent(Layer):
     learns = True
 
     def __init__(self, site: Site) -> None:
-        self.size: int = site.same("out")
-        self.given_bias = site.needed("given.bias")
-        self.given = Affine(site.needed("given.weight"), self.given_bias)
-        self.kept, self.kept_bias = site.needed("kept.weight"), site.needed("kept.bias")
+        names = OWN_NAMES
+        if isinstance(site.module, nn.RNNBase):
+            _must_be_simple(site)
+            names = TORCH_NAMES
+        self.size: int = site.same(names[0])
+        weight, self.given_bias, self.kept, self.kept_bias = (site.needed(name) for name in names[1:])
+        self.given = Affine(weight, self.given_bias)
         self.rooms: dict[str, Room] = {}
 
     def memory(self, name: str, like: Tensor, *shape: int) -> Tensor:
@@ -72,7 +83,7 @@ class GruStep(NamedTuple):
 
 
 class Gru(_Recurrent):
-    """GruNetwork."""
+    """GruNetwork, and what nn.GRU gives for each position."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -142,7 +153,7 @@ class Gru(_Recurrent):
 
 
 class Lstm(_Recurrent):
-    """LstmNetwork."""
+    """LstmNetwork, and what nn.LSTM gives for each position."""
 
     def forward(self, x: Tensor, mode: Mode) -> Tensor:  # noqa: ARG002 - see Layer
         """Return the hidden state after each position, (K, T, out, B)."""

@@ -15,7 +15,7 @@ class Slot:
     """One parameter of K points and its gradient, (K, ...).
 
     Where it is a matrix, or can be taken as one, `rows` and `rows_gradient` are the same memory as (K, out, in), `turned` is
-    (K, in, out), and `tall` and `tall_gradient` are (K·out, in).
+    (K, in, out), and `tall` and `tall_gradient` are (K·out, in). Of a vector, `column` is (K, out, 1).
     """
 
     value: Tensor
@@ -25,6 +25,7 @@ class Slot:
     turned: Tensor
     tall: Tensor
     tall_gradient: Tensor
+    column: Tensor
 
     def __init__(self, shape: torch.Size) -> None:
         self.shape = shape
@@ -32,6 +33,7 @@ class Slot:
     def lie(self, value: Tensor, gradient: Tensor) -> None:
         """Take these columns (K, n) of a block as the memory."""
         self.value, self.gradient = (parted(memory, 1, self.shape or (1,)) for memory in (value, gradient))
+        self.column = self.value.unsqueeze(-1)
         if len(self.shape) > 1:
             self.rows, self.rows_gradient = self.value.flatten(2), self.gradient.flatten(2)
             self.turned = self.rows.transpose(1, 2)
