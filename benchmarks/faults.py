@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
@@ -31,6 +31,7 @@ from typing import Any
 
 from benchmarks.faults_importer import imported
 from benchmarks.faults_words import Unknown
+from benchmarks.healthy import models
 
 TYPES: Mapping[str, tuple[str, ...]] = {  # what a finding says is wrong; symptoms, which may have any cause, are not here
     "accumulating-gradients": ("missing-zero-grad",), "bad-labels": ("wrong-labels",), "batch-leakage": ("batch-leakage",),
@@ -162,15 +163,12 @@ def diagnosed(facts: Mapping[str, Any], budget: float) -> Outcome:
     return Outcome(facts["id"], list(facts["faults"]), counted, seen, repaired, program.departures)
 
 
-def healthy_models(budget: float) -> Iterator[Outcome]:
-    """Examine the healthy models of benchmarks/healthy.py, the first seed of each."""
-    from benchmarks.healthy import models
-
-    for name, text in models():
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "model.yaml"
-            file.write_text(text)
-            yield Outcome(name, ["none"], counted=True, seen=examine(file, budget))
+def healthy(name: str, text: str, budget: float) -> Outcome:
+    """Examine one of the healthy models of benchmarks/healthy.py, its first seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.yaml"
+        file.write_text(text)
+        return Outcome(name, ["none"], counted=True, seen=examine(file, budget))
 
 
 def chosen(programs: Iterable[Mapping[str, Any]], only: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -264,7 +262,7 @@ def main() -> None:
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(asked.jobs) as pool:
         programs = chosen(json.loads(asked.file.read_text()), asked.only)
-        further = healthy_models(asked.budget) if asked.healthy else ()
+        further = pool.map(lambda model: healthy(*model, asked.budget), models() if asked.healthy else ())
         for one in chain(pool.map(work, programs), further):
             if one is None:
                 continue

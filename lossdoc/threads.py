@@ -29,7 +29,7 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Pace:
+class ThreadTrial:
     """Finds in the first calls of a step whether one thread is as fast as all: small products cost less than sharing them.
 
     Every number of threads has several turns of some steps; its fastest step counts, since others may use the cores, too.

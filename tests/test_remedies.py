@@ -213,6 +213,12 @@ def test_modules_are_swapped_in_a_model_of_ones_own() -> None:
     assert kinds(after.subject) == ["Linear", "ReLU", "Linear", "ReLU", "Linear", "Softmax"]
 
 
+@pytest.mark.parametrize(("name", "cause"), [("dead-relu", "dead-relu"), ("underfitting", "too-small")])
+def test_more_units_prove_that_they_died_or_were_too_few(name: str, cause: str) -> None:
+    (change,) = proposed("wider", HEAD + BODY, name)
+    assert change.causes == (cause,)
+
+
 def test_an_activation_goes_behind_each_hidden_layer_that_has_none() -> None:
     text = HEAD + DEEP.format(body=", {linear: 16}, {linear: 8}")
     changes = proposed("hidden-activation", text, "no-hidden-activation")

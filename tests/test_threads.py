@@ -16,12 +16,12 @@ from lossdoc import threads
     [({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 1.4}, 1), ({1: 1.0, 2: 0.97}, 1), ({1: 1.0}, 1)],
     ids=["shared", "apart", "hardly", "one"],
 )
-def test_pace(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], found: int) -> None:
+def test_thread_trial(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], found: int) -> None:
     used, now = [max(seconds)], [0.0]
     monkeypatch.setattr(torch, "get_num_threads", lambda: used[-1])
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    pace = threads.Pace()
+    trial = threads.ThreadTrial()
     taken: list[int] = []
 
     def step(slow: float) -> Callable[[], None]:
@@ -32,7 +32,7 @@ def test_pace(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], found:
         return call
 
     for at in range(40):
-        pace.step(step(3.0 if at % 3 == 0 else 1.0))  # the first step of each turn is slow
+        trial.step(step(3.0 if at % 3 == 0 else 1.0))  # the first step of each turn is slow
     assert used[-1] == found
     assert taken[-1] == found
     assert set(taken) == set(seconds)

@@ -9,13 +9,18 @@ from lossdoc.findings import Finding
 from lossdoc.remedies import _layers
 from lossdoc.remedy import Change, Patient, Remedy
 
+DEAD = "dead-relu"
 TIMES = 4
 ENOUGH = 64  # units: a layer as wide as this is no bottleneck for the few samples that are to be learned by heart
 
 
-def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
-    """Yield four times the units in each narrow hidden layer, or a hidden layer where there is none."""
+def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
+    """Yield four times the units in each narrow hidden layer, or a hidden layer where there is none.
+
+    Where units have died, more of them leave some alive (Lu and others, Dying ReLU and initialization, 2019).
+    """
     ends = _layers.head(patient)
+    cause = finding.name if finding.name == DEAD else "too-small"
     if ends is None:
         return
     if not any(isinstance(layer, _layers.WEIGHTED) for layer in patient.layers[: ends[0]]):
@@ -28,7 +33,7 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
         narrow = isinstance(out, int) and out < ENOUGH and place < ends[0] and isinstance(item, dict)
         layers.append(_widened(item, out) if narrow and isinstance(out, int) else item)
     if layers != patient.written:
-        yield Change(f"{TIMES} times as many units in the hidden layers", {"model.layers": layers}, ("too-small",))
+        yield Change(f"{TIMES} times as many units in the hidden layers", {"model.layers": layers}, (cause,))
 
 
 def _widened(item: Any, out: int) -> Any:
@@ -36,4 +41,4 @@ def _widened(item: Any, out: int) -> Any:
     return {word: {**content, "out": TIMES * out} if isinstance(content, dict) else TIMES * out}
 
 
-WIDER = Remedy(("too-small",), changes, ("underfitting", "overfit-subset", "not-learning", "dead-relu"), prior=0.15)
+WIDER = Remedy(("too-small", DEAD), changes, ("underfitting", "overfit-subset", "not-learning"), prior=0.15)

@@ -23,7 +23,7 @@ from lossdoc.stacking.choice import stack_of
 from lossdoc.stacking.feed import Feed, whole
 from lossdoc.stacking.memory import SHARE, bytes_of_point, free_memory
 from lossdoc.subject import Point, Subject, Trial
-from lossdoc.threads import Pace, threads
+from lossdoc.threads import ThreadTrial, threads
 from lossdoc.train import Losses, mixed
 
 VECTORS = re.compile(  # values that may differ between the points of a stack: they change numbers, not the computation
@@ -106,10 +106,10 @@ class Chunk:
 
     def run(self) -> Iterator[Trial]:
         """Train until the budget is spent or no point is left, and yield each trial as it ends."""
-        budget, pace = self.work.budget, Pace()
+        budget, turns = self.work.budget, ThreadTrial()
         batches = loop.within(self.first, self.batches, budget.steps, budget.epochs)
         for step, (epoch, batch, last) in enumerate(batches):
-            pace.step(partial(self._step, step, batch))
+            turns.step(partial(self._step, step, batch))
             if self.has_validation and last:
                 self._validate()
             yield from self._end(self._diverged(), diverged=True)
