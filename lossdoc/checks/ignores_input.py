@@ -56,9 +56,10 @@ def ignores_input(experiments: Experiments) -> Answer:
         tenth of what there is to learn and three standard errors of counting) uses its inputs. Of one that does not:
         it answers all inputs the same whatever its weights are (five random drawings); or it learns its training
         split by a tenth and more, and not surely a tenth less of it when the inputs are dealt anew to the targets
-        (paired t test over seeds); or it learns neither split, and in some hundred samples near inputs have targets no more
-        alike than targets dealt at random (a permutation test; a warning where only a part of the training was tried, and
-        the training split is not surely known better than the validation split).
+        (paired t test over seeds), and near inputs do not surely have targets more alike than targets dealt at random
+        (a permutation test); or it learns neither split, and that test of some hundred samples finds nothing either (a
+        warning where only a part of the training was tried, and the training split is not surely known better than the
+        validation split).
 
     Sources:
         - A. Karpathy, A Recipe for Training Neural Networks, 2019: input-independent baseline
@@ -76,6 +77,8 @@ def ignores_input(experiments: Experiments) -> Answer:
         return Passed(summary, _compared.baseline_facts(experiments))
     if not _compared.memorizes(experiments, best):
         return _unrelated(experiments, best)
+    if _related(experiments):
+        raise NotApplicable("near inputs have near targets: whatever the model learns by heart, they belong together")
     return _dealt_anew(experiments, best)
 
 
@@ -108,6 +111,14 @@ def _redraw(model: nn.Module, seed: int) -> None:
         for each in model.parameters():
             drawn = torch.randn(each.shape, generator=luck) / math.sqrt(max(1, each[0].numel() if each.ndim > 1 else 1))
             each.copy_(drawn)
+
+
+def _related(experiments: Experiments) -> bool:
+    """Tell whether near inputs surely have near targets; not where nothing is near anything."""
+    try:
+        return _neighbors.p_unrelated(experiments.subject)[0] < CHANCE
+    except NotApplicable:
+        return False
 
 
 def _unrelated(experiments: Experiments, best: Experiment) -> Evidence:
