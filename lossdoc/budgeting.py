@@ -44,15 +44,14 @@ class Bench:
         self.made.until = until
         return self.made
 
-    def lengthen(self, began: float, end: float) -> bool:
+    def lengthen(self, began: float, end: float) -> None:
         """Make the experiments longer that were made since `began`, where time is left for clearly longer ones."""
-        if self.made is None or math.isinf(end):
-            return False
+        if self.made is None:
+            return
         now = time.monotonic()
         factor = min(self.made.shortened, AGAIN * (end - now) / (now - began))
         if factor >= WORTH:
             self.made = replace(self.made, steps=int(self.made.steps * factor), done={})
-        return factor >= WORTH
 
     def _made(self, subject: Subject, many: int, until: float) -> Experiments:
         """Plan the experiments from so many seeds, from fewer where the trainings would get too short."""

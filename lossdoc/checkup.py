@@ -180,7 +180,8 @@ def learn(case: Case) -> Report:
     experiments, source = case.bench.experiments(case.subject, until), case.subject.source
     try:
         report = learning.report(experiments, case.rules("Experiments"), source=source)
-        if learning.undecided(experiments, report) and case.bench.lengthen(now, case.until):
+        if learning.undecided(experiments, report) and not math.isinf(case.until):
+            case.bench.lengthen(now, case.until)  # where it is not worth while, the same ones may still be asked for more
             longer = case.bench.experiments(case.subject, case.until)
             report = learning.report(longer, case.rules("Experiments"), source=source)
     except NotApplicable as why:

@@ -246,6 +246,15 @@ class Experiments:
         if time.monotonic() + costs * self.pace.seconds(steps) > self.until:
             raise NotApplicable("the time that is left does not suffice to try it (`--budget` gives more)")
 
+    def room(self, many: int) -> float:
+        """Return by how much longer so many trainings may be, so that they take half of the time that is left.
+
+        Never longer than the configured training; infinite time makes room for that.
+        """
+        seconds = (self.until - time.monotonic()) / 2 / many - self.pace.fixed
+        fitting = seconds / self.pace.step / self.steps if self.pace.step else math.inf
+        return max(1.0, min(self.shortened, fitting))
+
     def _trained(self, name: str, subject: Subject, steps: int) -> Experiment:
         judged = self._judged(subject)
         stick = replace(self.yardstick, subject=judged)

@@ -51,10 +51,11 @@ def test_experiments_are_planned_once_and_made_longer_where_there_is_time() -> N
     first = bench.experiments(specimens.healthy(), now + 5)
     assert bench.experiments(specimens.healthy(), now + 9) is first
     assert first.until == now + 9
-    assert not bench.lengthen(now - 1, math.inf)
     first.steps = 10
-    assert bench.lengthen(now - 1, now + 60)
-    assert bench.made is not None
+    bench.lengthen(now - 60, now + 30)  # three times as long would not fit in
+    assert bench.made is first
+    bench.lengthen(now - 1, now + 60)
+    assert bench.made is not first
     assert bench.made.steps > 15
 
 

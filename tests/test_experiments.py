@@ -224,6 +224,12 @@ def test_the_pace_tells_what_a_training_takes() -> None:
     assert pace.seconds(10) == pytest.approx(pace.fixed + 10 * pace.step)
 
 
+@pytest.mark.parametrize(("left", "room"), [(math.inf, 10.0), (40.0, 4.0), (24.0, 2.0), (1.0, 1.0)])
+def test_the_room_is_for_half_of_the_time_that_is_left(left: float, room: float) -> None:
+    tried = of(specimens.healthy(), 10, until=time.monotonic() + left, pace=Pace(2.0, 0.2))
+    assert tried.room(2) == pytest.approx(room, abs=0.01)
+
+
 @pytest.mark.parametrize("rate", [1e-3, 1e9])
 def test_the_pace_is_that_of_a_training_which_does_not_diverge(rate: float) -> None:
     subject = specimens.with_recipe(specimens.regression(), optimizer=Sgd(lr=rate), epochs=1_000)

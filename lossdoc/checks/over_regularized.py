@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lossdoc.experiments import Experiments
     from lossdoc.subject import Subject
 
+LONGER = 1.5  # times as long is worth a second look
 MATTERS = 0.1  # of the loss's gradient: less than that batches of 32 make of it by chance
 
 
@@ -67,13 +68,14 @@ def over_regularized(experiments: Experiments) -> Answer:
         return Passed("there is no regularization and no dropout")
     if _compared.well(experiments):
         return Passed(f"with {', '.join(terms)}: {_compared.trained(experiments)}", _compared.baseline_facts(experiments))
-    from lossdoc import train
-
     pull = _pull(subject)
     if pull < MATTERS and not any("dropout" in term for term in terms):
         told = f"at first the gradient of {', '.join(terms)} is {pull:.1g} times that of the loss"
         return Passed(told, {"gradient_ratio": pull})
-    found = _compared.compare(experiments, experiments.tried("switch the regularization off", train.unregularized(subject)))
+    found = _without(experiments)
+    longer = experiments.room(2)
+    if found.severity is None and pull >= MATTERS and longer >= LONGER:
+        found = _without(experiments, longer)
     facts = found.facts if math.isnan(pull) else {**found.facts, "gradient_ratio": pull}
     severity = found.severity or (Severity.WARNING if _costs(found, pull) else None)
     grows = found.severity is not None and pull >= MATTERS and experiments.shortened > NEAR
@@ -83,6 +85,20 @@ def over_regularized(experiments: Experiments) -> Answer:
     beside = "" if math.isnan(pull) else f"; at first the penalties' gradient is {pull:.2g} times the loss's"
     summary = f"without {', '.join(terms)} the model gets {found.told}{beside}"
     return Evidence(summary, facts, confidence=found.confidence, severity=severity)
+
+
+def _without(experiments: Experiments, longer: float = 1.0) -> _compared.Compared:
+    """Compare the training with the same one without regularization and dropout, both so many times as long."""
+    from lossdoc import train
+
+    told = "" if longer == 1.0 else f", {longer:.3g} times as long"
+    base = (
+        experiments.baseline if longer == 1.0 else experiments.tried(f"as it is{told}", experiments.subject, longer=longer)
+    )
+    off = train.unregularized(experiments.subject)
+    return _compared.compare(
+        experiments, experiments.tried(f"switch the regularization off{told}", off, longer=longer), base
+    )
 
 
 def _costs(found: _compared.Compared, pull: float) -> bool:
