@@ -259,7 +259,7 @@ def _case(
     """Put together the case of a model, and examine it on one thread, as the command line does."""
     from lossdoc import build
     from lossdoc.checkup import Case
-    from lossdoc.handed import describe
+    from lossdoc.handed import describe, says_the_same
     from lossdoc.rule import checks, patterns, resolve
     from lossdoc.threads import threads
 
@@ -267,4 +267,8 @@ def _case(
     wanted, unwanted = resolve(select, rules), resolve(ignore, rules)
     with threads(1):
         described = describe(model, data, loss, **given)
-        yield Case(described, replace(build.subject(described), source=None), wanted, unwanted)
+        subject = build.subject(described)
+        if not says_the_same(subject, loss):
+            described = describe(model, data, loss, own_loss=True, **given)
+            subject = build.subject(described)
+        yield Case(described, replace(subject, source=None), wanted, unwanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -13,8 +14,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
+from lossdoc import probe
 from lossdoc.errors import UserError, kind_of, user_code
 from lossdoc.spec import Spec, made
+from lossdoc.subject import Subject
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 Builtin = tuple[str, dict[str, Any]]
@@ -52,9 +55,12 @@ def describe(
     batch_size: int | None = None,
     classes: int | None = None,
     reinitialize: bool = False,
+    own_loss: bool = False,
     **blocks: Any,
 ) -> Spec:
     """Return the description of a training that is there as Python objects; `blocks` are further blocks of a model.yaml.
+
+    With `own_loss` the loss is called as it is, even where lossdoc has a word for it (see `says_the_same`).
 
     Raises:
         UserError: when something is not of a kind that can be trained.
@@ -65,7 +71,7 @@ def describe(
         "name": _name(model),
         "data": {"source": _data(handed, data, val), **{key: each for key, each in held.items() if each is not None}},
         "model": handed.refer(_builder(model, reinitialize=reinitialize), model, "model"),
-        "loss": _loss(handed, loss),
+        "loss": _loss(handed, loss, own=own_loss),
         "optimizer": _optimizer(handed, optimizer, model),
         "train": {"device": _device(model)},
     }
@@ -165,19 +171,41 @@ def _device(model: Any) -> str:
     return "auto" if first is None else first.device.type
 
 
-def _loss(handed: Handed, loss: Any) -> Any:
+def says_the_same(subject: Subject, loss: Any) -> bool:
+    """Tell whether the word that stands for a loss of torch's says of the first answers what that loss itself does.
+
+    lossdoc's own losses bring outputs (n, 1) and targets (n,) into one shape; torch's broadcast them, or refuse.
+    """
+    if isinstance(loss, str | Mapping):
+        return True
+    try:
+        batch, outputs = probe.first_answer(subject)
+        word = float(subject.loss(outputs, batch.targets))
+    except Exception:  # noqa: BLE001 - whoever judges it will say why
+        return True
+    try:
+        own = float(_instance(loss)(outputs, batch.targets))
+    except Exception:  # noqa: BLE001 - whatever torch says, it is not what the word says
+        return False
+    return math.isclose(own, word, rel_tol=1e-4, abs_tol=1e-6) or math.isnan(own + word)
+
+
+def _instance(loss: Any) -> Any:
+    return loss() if inspect.isclass(loss) and issubclass(loss, nn.Module) else loss
+
+
+def _loss(handed: Handed, loss: Any, *, own: bool) -> Any:
     """Return the loss as a word where it is one that lossdoc has too, which checks know more of; else a reference."""
     if isinstance(loss, str):
         return loss
     if isinstance(loss, Mapping):
         return dict(loss)
-    if inspect.isclass(loss) and issubclass(loss, nn.Module):
-        loss = loss()
+    loss = _instance(loss)
     if not callable(loss):
         raise UserError.of(
             f"loss is {kind_of(loss)}; a function f(outputs, targets), or 'cross_entropy', is meant", kind="loss"
         )
-    word = _builtin(loss)
+    word = None if own else _builtin(loss)
     return {word[0]: word[1]} if word is not None else handed.refer(_called(loss), loss, "loss")
 
 

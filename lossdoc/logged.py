@@ -35,12 +35,16 @@ def context(known: Mapping[str, Any]) -> Context:
     """Return what is known of a run.
 
     Raises:
-        UserError: when something is named that a context does not hold.
+        UserError: when something is named that a context does not hold, or is no number where one is meant.
     """
     names = [each.name for each in fields(Context)]
     for name in known:
         if name not in names:
             raise UserError.of(f"there is no '{name}'{did_you_mean(name, names)}; there are: {', '.join(names)}")
+    for name, value in known.items():
+        number = isinstance(value, int | float | np.number) and value > 0
+        if name not in ("axis", "loss") and value is not None and not number:
+            raise UserError.of(f"{name} is {value!r}; a number above 0 is meant")
     return Context(**known)
 
 

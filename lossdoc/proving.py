@@ -175,8 +175,9 @@ def _unconfirmed(search: Search, finding: Finding) -> Finding:
         if certain(finding):
             why = "the check is certain of it, but the score does not rise in so short a training"
             return replace(finding, proof=replace(_proof(search, best, "suspected"), why=why))
-        why = f"no change repaired it; the best of {len(made)} gained {best.gain.mean:+.3f} ± {best.gain.error:.2g}"
-        return replace(finding, proof=replace(_suggested(search, mine), why=why))
+        error = max(best.gain.error, 1e-3)
+        why = f"no change repaired it; the best of {len(made)} gained {best.gain.mean:+.3f} ± {error:.2g}"
+        return replace(finding, proof=Proof("suspected", why=why))
     return replace(finding, proof=replace(_suggested(search, mine), why=_why(search, mine)))
 
 
@@ -193,7 +194,7 @@ def _suggested(search: Search, mine: Sequence[Tried]) -> Proof:
     if not untried:
         return Proof("suspected")
     change = untried[0].hypothesis.change
-    return Proof("suspected", change.summary, _fix(search.patient, search.patient, change))
+    return Proof("suspected", change.summary, _fix(search.patient, None, change, "not tried"))
 
 
 def _proof(search: Search, done: Tried, status: Literal["confirmed", "ruled out", "suspected"]) -> Proof:
@@ -213,9 +214,9 @@ def _proof(search: Search, done: Tried, status: Literal["confirmed", "ruled out"
     )
 
 
-def _fix(patient: Patient, changed: Patient | None, change: Change) -> str:
+def _fix(patient: Patient, changed: Patient | None, change: Change, label: str = "repaired") -> str:
     """Return a change as a unified diff of the file, or as the line of code to change."""
     if patient.spec is None or not change.values:
         return change.line
     values = changed.values if changed is not None and changed.values else change.values
-    return applying.diff(patient.spec, values, "repaired")
+    return applying.diff(patient.spec, values, label)

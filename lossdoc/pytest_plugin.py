@@ -8,6 +8,14 @@ import pytest
 
 
 @pytest.fixture
+def assert_healthy() -> Callable[..., None]:
+    """Assert that no check before any training finds an error; see lossdoc.testing.assert_healthy."""
+    from lossdoc import testing
+
+    return testing.assert_healthy
+
+
+@pytest.fixture
 def assert_initial_loss() -> Callable[..., None]:
     """Assert that a model's first loss is what it must be; see lossdoc.testing.assert_initial_loss."""
     from lossdoc import testing

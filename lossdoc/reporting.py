@@ -48,17 +48,24 @@ def write(folder: Path, document: Document) -> None:
     """
     from lossdoc.html.page import render  # brings jinja2
 
+    document = replace(document, reports=tuple(replace(one, title=_text(one.title)) for one in document.reports))
     try:
         for name in (CURVES, *(f"{FIGURES}/{each}" for each in PICTURES)):
             (folder / name).unlink(missing_ok=True)  # what is left of an earlier run would lie beside a new report
-        (folder / RESULT).write_text(harmless(formats.get("json").render(document, Screen())), encoding="utf-8")
+        result = harmless(formats.get("json").render(document, Screen()))
+        (folder / RESULT).write_text(result, encoding="utf-8", errors="replace")
         curves = list(_curves(document.reports))
         if curves:
-            (folder / CURVES).write_text(_table(curves), encoding="utf-8", newline="")
+            (folder / CURVES).write_text(_table(curves), encoding="utf-8", errors="replace", newline="")
         _pictures(folder / FIGURES, document.reports)
-        (folder / PAGE).write_text(render(document), encoding="utf-8")
+        (folder / PAGE).write_text(render(document), encoding="utf-8", errors="replace")
     except OSError as bad:
         raise UserError.of(f"--out {folder} cannot be written: {bad.strerror}", kind="output") from bad
+
+
+def _text(name: str) -> str:
+    """Return a name without what is no text: a file may be called anything."""
+    return name.encode(errors="replace").decode()
 
 
 def _curves(reports: Iterable[Report]) -> Iterator[tuple[str, Curve]]:

@@ -13,6 +13,22 @@ FIRST = ("initial-loss", "large-logits")  # of outputs that are too large the se
 GRADIENTS = ("no-gradient", "vanishing-gradients", "exploding-gradients", "non-finite")
 
 
+def assert_healthy(model: Any, data: Any, loss: Any, **given: Unpack[Given]) -> None:
+    """Assert that no check before any training finds an error in model, data, loss and training step; see `lossdoc.check`.
+
+    Raises:
+        AssertionError: when one does, or when nothing could be judged.
+        UserError: when something cannot be trained, or does not fit together.
+        UserCodeError: when the code that was handed over raises.
+
+    >>> from torch import nn, randn
+    >>> x = randn(600, 8)
+    >>> assert_healthy(nn.Linear(8, 3), (x, x[:, :3].argmax(1)), nn.CrossEntropyLoss())
+    """
+    __tracebackhide__ = True
+    _must_pass(check(model, data, loss, **given), "model", Severity.ERROR)
+
+
 def assert_initial_loss(model: Any, data: Any, loss: Any, *, expected: float | None = None, **given: Unpack[Given]) -> None:
     """Assert that the first loss is what it must be, log n for n classes, or `expected`; see `lossdoc.check`.
 
@@ -67,10 +83,10 @@ def assert_overfits(
     _must_pass(overfit(model, data, loss, samples=samples, steps=steps, **given), "overfit")
 
 
-def _must_pass(report: Report, what: str) -> None:
-    """Fail with the report where there is an error or a warning, or where nothing could be judged."""
+def _must_pass(report: Report, what: str, worst: Severity = Severity.WARNING) -> None:
+    """Fail with the report where a finding is as severe as that, or where nothing could be judged."""
     __tracebackhide__ = True
-    if any(finding.severity.reaches(Severity.WARNING) for finding in report.findings):
+    if any(finding.severity.reaches(worst) for finding in report.findings):
         raise AssertionError(f"\n{report}")
     if not report.passed:
         why = "; ".join(dict.fromkeys(report.skipped.values())) or report.inconclusive or "no rule judges it"

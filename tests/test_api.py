@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import lossdoc
 from lossdoc import api, handed, testing
 from lossdoc.curve import Curve, Runs, Series
+from lossdoc.errors import UserCodeError
 from lossdoc.subject import Trials
 from lossdoc.synthetic import healthy, overfit
 from tests.conftest import PROJECT
@@ -218,6 +219,22 @@ def test_data_of_ones_own(data: Any, given: dict[str, Any]) -> None:
     described = handed.describe(net(), data, ENTROPY, **given)
     assert described.data.batch_size == given.get("batch_size", 50 if "DataLoader" in str(data) else 32)
     assert lossdoc.check(net(), data, ENTROPY, select=["initial-loss"], **given).passed == ("LS301",)
+
+
+COLUMN = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("loss", [nn.MSELoss(), nn.MSELoss, nn.functional.mse_loss, nn.L1Loss(), nn.HuberLoss()])
+def test_a_loss_of_torchs_broadcasts_as_torch_does(loss: Any) -> None:
+    model, numbers = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1)), COLUMN @ torch.arange(5.0)
+    assert lossdoc.check(model, (COLUMN, numbers), loss, select=["shape-broadcast"]).primary == "shape-broadcast"
+    assert lossdoc.check(model, (COLUMN, numbers[:, None]), loss, select=["shape-broadcast"]).primary == "healthy"
+
+
+def test_a_loss_of_torchs_refuses_what_torch_refuses() -> None:
+    labels = (COLUMN[:, 0] > 0).long()
+    with pytest.raises(UserCodeError, match="size"):
+        lossdoc.check(nn.Linear(5, 1), (COLUMN, labels.float()), nn.BCEWithLogitsLoss())
 
 
 def test_an_unshuffled_loader_and_a_model_with_its_own_loss() -> None:

@@ -182,3 +182,9 @@ def test_a_loss_that_still_has_its_graph_is_taken() -> None:
     monitor = Monitor()
     monitor.log(1, train=torch.ones((), requires_grad=True) * 2, strange=1.0)
     assert monitor.points == 1
+
+
+@pytest.mark.parametrize("known", [{"classes": "x"}, {"classes": 0}, {"lr": "1e-3"}, {"n_val": -1}])
+def test_what_is_no_number_is_refused_at_once(known: Any) -> None:
+    with pytest.raises(UserError, match="a number above 0 is meant"):
+        Monitor(**known)

@@ -88,6 +88,14 @@ def test_faults_of_the_input_are_in_the_report(lossdoc: Run, tmp_path: Path) -> 
     assert json.loads((tmp_path / "out" / "result.json").read_text())["errors"][0]["file"] == "missing.csv"
 
 
+def test_a_name_that_is_no_text_is_written_down_as_far_as_it_is(lossdoc: Run, tmp_path: Path) -> None:
+    log = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.csv"))
+    log.write_text("loss\n" + "\n".join(str(1 / n) for n in range(1, 30)))
+    done = lossdoc("diagnose", str(log), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0
+    assert "b?.csv" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_what_an_earlier_report_left_is_taken_away(tmp_path: Path) -> None:
     reporting.write(tmp_path, DOCUMENTS["one curve"])
     reporting.write(tmp_path, DOCUMENTS["nothing"])

@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from lossdoc import synthetic
 from lossdoc.curve import Axis, Context, Curve, Floats, Runs, Series
 from lossdoc.diagnosis import examine_curve, examine_runs
+from lossdoc.errors import NotApplicable
 from lossdoc.features import falls, folding
 from lossdoc.features.certainty import MOST
 from lossdoc.findings import Severity
@@ -167,6 +168,12 @@ def test_a_fall_is_out_of_the_question_as_rarely_as_the_level_says() -> None:
     assert falls.fall(np.full(9, 2.3)).below(0.01)
     assert not falls.fall(np.linspace(2, 1, 9)).below(0.5)
     assert not falls.fall(np.array([1.0, 1.0])).below(0.5)
+
+
+def test_a_handful_of_losses_does_not_tell_of_how_many_classes_they_are() -> None:
+    few = Curve(Series.of([1, 0.9, 0.8, 0.7, 0.65, 0.6, 0.58, 0.56, 0.55]))
+    with pytest.raises(NotApplicable, match="too short"):
+        patterns.get("double-softmax").fires(few)
 
 
 @pytest.mark.parametrize("points", [10, 15, 30, 60])

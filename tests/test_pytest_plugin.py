@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossdoc.testing import assert_gradients_flow, assert_initial_loss, assert_overfits
+from lossdoc.testing import assert_gradients_flow, assert_healthy, assert_initial_loss, assert_overfits
 from tests.conftest import PROJECT
 
 ENTROPY = nn.CrossEntropyLoss()
@@ -59,6 +59,7 @@ def test_a_sound_model_passes() -> None:
     assert_initial_loss(net(), data(), scaled, expected=2.197)
     assert_gradients_flow(net(), data(), ENTROPY)
     assert_overfits(net(), data(), ENTROPY, optimizer=FAST)
+    assert_healthy(net(), data(), ENTROPY)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,10 @@ def test_a_sound_model_passes() -> None:
     [
         (assert_initial_loss, Scaled, "large-logits"),
         (assert_gradients_flow, Cut, "no-gradient"),
+        (assert_healthy, lambda: net(nn.Softmax(dim=1)), "double-softmax"),
         (assert_overfits, lambda: net(nn.Dropout(0.0), nn.Softmax(dim=1), nn.Threshold(2.0, 0.0)), "overfit-subset"),
     ],
-    ids=["initial-loss", "gradients", "overfits"],
+    ids=["initial-loss", "gradients", "healthy", "overfits"],
 )
 def test_a_sick_one_fails_with_the_report(holds: Callable[..., None], model: Callable[[], nn.Module], told: str) -> None:
     with pytest.raises(AssertionError) as bad:

@@ -44,6 +44,7 @@ def double_softmax(
     way: float = 0.15,
     late: float = 0.1,
     blind: float = 0.5,
+    many: int = 20,
 ) -> Evidence | None:
     """The loss stops at log(e + n - 1) - 1, the least that n classes can reach when softmax is applied twice.
 
@@ -71,7 +72,8 @@ def double_softmax(
         `classes_lost` lost classes and than `way` of the way from log n; and it has leveled off: the last quarter makes
         less than `late` of the descent. Where the number of classes is not known it is read off the first loss, log n, or
         off the end, if between three and twenty classes only one fits (many healthy losses end at 0.31, the floor of
-        two); the end must then be nearer by the factor `blind`.
+        two); the end must then be nearer by the factor `blind`, and there must be at least `many` points, more than there
+        are floors to choose from.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 11
@@ -80,7 +82,7 @@ def double_softmax(
     shapes = [
         shape(curve) for curve in (matter.curves if isinstance(matter, Runs) else (matter,)) if len(curve.train.finite)
     ]
-    classes, reach = _classes(shapes, blind)
+    classes, reach = _classes(shapes, blind, many)
     floor = twice(classes)
     reach *= min(classes_lost / classes, way * (math.log(classes) - floor))
     inside = all(s.y.min() >= floor - below and series.quantile(s.y, 0.999) <= floor + 1 for s in shapes)
@@ -103,7 +105,7 @@ def _end(s: Shape) -> float:
     return float(s.y[-max(3, s.n // 10) :].mean())
 
 
-def _classes(shapes: Sequence[Shape], blind: float) -> tuple[int, float]:
+def _classes(shapes: Sequence[Shape], blind: float, many: int) -> tuple[int, float]:
     """Return the number of classes and by what factor the end must be nearer to their floor: `blind` where it is a guess."""
     if not shapes:
         raise NotApplicable("no finite loss")
@@ -112,6 +114,8 @@ def _classes(shapes: Sequence[Shape], blind: float) -> tuple[int, float]:
         raise NotApplicable(f"the loss is {loss}, not the cross-entropy of a softmax")
     if told is not None and told >= 2:
         return told, 1.0
+    if told is None and max(s.n for s in shapes) < many:
+        raise NotApplicable("the number of classes is not known, and the log is too short to read it off the losses")
     first = max(s.start for s in shapes)
     guess = (guessed_classes(first) or stopped_at(first, min(_end(s) for s in shapes))) if told is None else None
     if guess is None:

@@ -67,7 +67,8 @@ def noisy_validation(
     margin = min(margin, jitter / (of_train * train)) if train > 0 else margin
     if not margin > 1:
         return None
-    facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": max(1.0, 1 / relative**2)}
+    samples = max(1.0, (1 / relative) * (1 / relative))  # a power of what is too small or too large would raise
+    facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": samples}
     summary = f"validation jumps by {jitter:.3g} at a time, {relative:.0%} of its mean; training by {train:.2g}"
     sure = certainty("noisy-validation", margin)
     return Evidence(summary, facts, (float(s.val.step[0]), float(s.val.step[-1])), sure)

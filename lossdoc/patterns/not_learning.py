@@ -44,6 +44,7 @@ def not_learning(
         - the graph is cut: detach, no_grad, or frozen parameters
         - gradients are cleared between backward and step
         - dead or saturated units, or a learning rate of 0
+        - a learning rate so high that the first steps killed the units: the loss jumped before it stood still
 
     Confirm with:
         - lossdoc sanity model.yaml --select no-update
@@ -53,7 +54,7 @@ def not_learning(
     Try:
         - apply it: optimizer.step() after backward(), on model.parameters()
         - take out detach() and no_grad(), unfreeze the parameters
-        - raise the learning rate tenfold
+        - raise the learning rate tenfold; divide it by ten where the loss jumped first
         - initialize anew: He for ReLU
 
     False alarms:
