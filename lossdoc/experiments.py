@@ -230,7 +230,8 @@ class Experiments:
             began = time.monotonic()
             self.done[name] = self._trained(name, subject, steps)
             taken = max(0.0, time.monotonic() - began - self.pace.fixed) / steps
-            self.pace = replace(self.pace, step=(self.pace.step + taken) / 2 if self.pace.step else taken)
+            if not self.done[name].diverged:  # what ends early tells nothing of the pace
+                self.pace = replace(self.pace, step=(self.pace.step + taken) / 2 if self.pace.step else taken)
         return self.done[name]
 
     def gain(self, after: Experiment) -> Gain:

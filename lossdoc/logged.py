@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossdoc import columns
 from lossdoc.columns.naming import is_loss
@@ -72,23 +73,42 @@ def table(log: Any) -> Table | None:
 def curve(train: Any, val: Any, steps: Any, known: Context) -> tuple[Curve, list[str]]:
     """Return losses as a curve, and what was taken for granted: fewer validation losses are evenly spaced.
 
+    None in a list says that nothing was logged there.
+
     Raises:
         UserError: when they are no lists of numbers, or not as many as their steps.
     """
-    losses = numbers(train, "train")
-    told = losses if steps is None else numbers(steps, "step")
+    losses, there = _where(train, "train")
+    told = np.arange(1.0, len(losses) + 1) if steps is None else numbers(steps, "step")
     if len(told) != len(losses):
         raise UserError.of(f"got {len(losses)} losses and {len(told)} steps; as many of both are meant", kind="data")
-    series = Series.of(losses, None if steps is None else told, "train")
+    series = Series.of(losses[there], told[there], "train")
     if val is None:
         return Curve(series, context=known), []
-    measured = numbers(val, "val")
+    measured, logged = _where(val, "val")
+    if len(measured) == len(losses):
+        return Curve(series, Series.of(measured[logged], told[logged], "val"), context=known), []
+    measured = measured[logged]
     if not 0 < len(measured) <= len(losses):
         message = f"got {len(measured)} validation losses beside {len(losses)} training losses; as many or fewer are meant"
         raise UserError.of(message, kind="data")
     places = np.ceil(np.arange(1, len(measured) + 1) * len(losses) / len(measured)).astype(int) - 1
-    notes = [] if len(measured) == len(losses) else [f"{len(measured)} validation losses: taken as evenly spaced"]
-    return Curve(series, Series.of(measured, series.step[places], "val"), context=known), notes
+    notes = [f"{len(measured)} validation losses: taken as evenly spaced"]
+    return Curve(series, Series.of(measured, told[places], "val"), context=known), notes
+
+
+def _where(given: Any, what: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the numbers of a list (n,), and where there are any, not None; at least one is needed.
+
+    Raises:
+        UserError: when it is no list of numbers.
+    """
+    blank = [each is None for each in given] if isinstance(given, list | tuple) else []
+    if not any(blank) or all(blank):
+        made = numbers(given, what)
+        return made, np.ones(len(made), dtype=bool)
+    made = numbers([math.nan if each is None else each for each in given], what)
+    return made, ~np.array(blank)
 
 
 def numbers(given: Any, what: str) -> Floats:
@@ -102,10 +122,17 @@ def numbers(given: Any, what: str) -> Floats:
     except (TypeError, ValueError):
         made = np.zeros(())
     if made.ndim == 0:
-        raise UserError.of(f"{what} is {kind_of(given)}, not a list of numbers; {MEANT}", kind="data") from None
+        odd = next((each for each in given if _is_odd(each)), None) if isinstance(given, list | tuple) else None
+        kind = kind_of(given) if odd is None else f"a list with {odd!r} in it"
+        raise UserError.of(f"{what} is {kind}, not a list of numbers; {MEANT}", kind="data") from None
     if made.ndim != 1 or not len(made):
         raise UserError.of(f"{what} is shaped {made.shape}; a list of at least one number is meant", kind="data")
     return made
+
+
+def _is_odd(cell: Any) -> bool:
+    """Tell whether something in a list is no number; what holds numbers itself is another matter."""
+    return cell is not None and not hasattr(cell, "__float__") and not isinstance(cell, list | tuple)
 
 
 def _plain(given: Any) -> Any:

@@ -101,6 +101,20 @@ def test_a_file_is_read_as_the_command_reads_it(tmp_path: Path) -> None:
     assert (alone.run, alone.runs, alone.primary) == ("2", (), "healthy")
 
 
+def test_none_says_that_nothing_was_logged() -> None:
+    losses = [2.3 * 0.9**step for step in range(30)]
+    gappy = [None if step in (3, 7) else loss for step, loss in enumerate(losses)]
+    sparse = [loss if step % 10 == 9 else None for step, loss in enumerate(losses)]
+    report = lossdoc.diagnose(train=gappy, val=sparse)
+    curve = report.matter
+    assert isinstance(curve, Curve)
+    assert curve.val is not None
+    assert (len(curve.train), curve.val.step.tolist()) == (28, [10.0, 20.0, 30.0])
+    assert not curve.diverged
+    with pytest.raises(lossdoc.UserError, match="a list with 'a' in it"):
+        lossdoc.diagnose(train=[1.0, None, "a"])
+
+
 def test_fewer_validation_losses_are_evenly_spaced() -> None:
     report = lossdoc.diagnose(train=FALL, val=RISE[:12], step=range(10, 1210, 10))
     assert isinstance(report.matter, Curve)
