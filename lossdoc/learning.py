@@ -108,7 +108,7 @@ def _explained(findings: Sequence[Finding], skipped: dict[str, str], *, rate_lac
 def stuck(experiments: Experiments) -> Answer:
     """Judge whether the whole training leaves the model where a blind one is, on both splits, whatever the cause.
 
-    Where only a part of it was tried, all of it is, as far as the time allows.
+    Where only a part of it was tried, all of it is, as far as the time allows. Where the loss still falls nobody can tell.
     """
     base = experiments.baseline
     if experiments.shortened > NEAR and not _seeing(experiments, base):
@@ -116,6 +116,8 @@ def stuck(experiments: Experiments) -> Answer:
     told = f"{_compared.score(base)} after {base.steps} steps, {len(base.scores)} seeds"
     if _seeing(experiments, base):
         return Passed(told)
+    if _compared.falling(base.trials):
+        raise NotApplicable(f"the loss still falls after {base.steps} steps: something is learned, if little as yet")
     facts = {**_compared.baseline_facts(experiments), "measured": base.score, "steps": float(base.steps)}
     blind = f"{100 * experiments.chance:.1f} %" if base.measure == "accuracy" else "nothing"
     summary = f"{told}: a model that knows nothing of the inputs gets {blind}, and no more was learned of the training split"
@@ -123,7 +125,8 @@ def stuck(experiments: Experiments) -> Answer:
 
 
 def _seeing(experiments: Experiments, one: Experiment) -> bool:
-    return _compared.learns(experiments, one) or _compared.memorizes(experiments, one)
+    learned = _compared.learns(experiments, one) or _compared.memorizes(experiments, one)
+    return learned or _compared.guesses_better(experiments, one)
 
 
 def repeatability(experiments: Experiments) -> Answer:

@@ -147,6 +147,12 @@ def learns(experiments: Experiments, experiment: Experiment) -> bool:
     return share(experiments, _peak(experiments, experiment)) > max(LEARNED, _counted(experiments, experiment))
 
 
+def guesses_better(experiments: Experiments, experiment: Experiment) -> bool:
+    """Tell whether a training got more right than a blind model by more than counting makes, however little that is."""
+    counted = _counted(experiments, experiment)
+    return 0 < counted < share(experiments, _peak(experiments, experiment))
+
+
 def memorizes(experiments: Experiments, experiment: Experiment) -> bool:
     """Tell whether a training learned a tenth of what there is of its own training split."""
     return share(experiments, experiment.train_score) > max(LEARNED, _counted(experiments, experiment))
