@@ -267,8 +267,8 @@ def _case(
     wanted, unwanted = resolve(select, rules), resolve(ignore, rules)
     with threads(1):
         described = describe(model, data, loss, **given)
-        subject = build.subject(described)
+        subject = replace(build.subject(described), source=None)  # what it is asked now, the checks need not ask again
         if not says_the_same(subject, loss):
             described = describe(model, data, loss, own_loss=True, **given)
-            subject = build.subject(described)
-        yield Case(described, replace(subject, source=None), wanted, unwanted)
+            subject = replace(build.subject(described), source=None)
+        yield Case(described, subject, wanted, unwanted)

@@ -57,7 +57,8 @@ class Bench:
         """Plan the experiments from so many seeds, from fewer where the trainings would get too short."""
         seeds = tuple(range(subject.seed, subject.seed + many))
         try:
-            paced(thinned(subject, "validation", 1), seeds[:1])  # a warm-up: what is done for the first time takes longer
+            warm = Experiments(thinned(subject, "validation", 1), seeds[:FEW_SEEDS], 1)
+            warm.tried("warm", warm.subject)  # what is done for the first time takes longer
             few = self._planned(subject, seeds[:FEW_SEEDS], until)
             light = few.pace.step * many < SLOW * FEW_SEEDS
             made = self._planned(subject, seeds, until) if light and many > FEW_SEEDS else few

@@ -29,6 +29,7 @@ from lossdoc.errors import NotApplicable, UserError
 from lossdoc.experiments import Experiments
 from lossdoc.findings import Finding, Report, Severity
 from lossdoc.following import OutOfTimeError, Shown, in_time
+from lossdoc.format import SKIPPED
 from lossdoc.planning import Asked
 from lossdoc.progress import Progress
 from lossdoc.ranking import recommended
@@ -263,7 +264,7 @@ def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force
 
 
 def _skipped(case: Case, name: str, why: str) -> Report:
-    return Report(name, case.subject.source, inconclusive=f"skipped: {why}")
+    return Report(name, case.subject.source, inconclusive=f"{SKIPPED}{why}")
 
 
 def _in_budget(case: Case, name: str, stage: Stage) -> Report:

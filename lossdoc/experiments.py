@@ -143,7 +143,7 @@ class Experiments:
     @cached_property
     def samples(self) -> int | None:
         """How many samples the scores are counted on, None where it is not known."""
-        return self._judged(self.subject).sizes.get(self.yardstick.split)
+        return self._own.sizes.get(self.yardstick.split)
 
     @property
     def baseline(self) -> Experiment:
@@ -157,7 +157,12 @@ class Experiments:
     @cached_property
     def yardstick(self) -> Yardstick:
         """What the subject is scored by."""
-        return Yardstick.of(self._judged(self.subject))
+        return Yardstick.of(self._own)
+
+    @cached_property
+    def _own(self) -> Subject:
+        """The subject as it is judged; its part of the validation split is read once."""
+        return _judged(self.subject)
 
     @property
     def chance(self) -> float:
@@ -257,7 +262,7 @@ class Experiments:
         return max(1.0, min(self.shortened, fitting))
 
     def _trained(self, name: str, subject: Subject, steps: int) -> Experiment:
-        judged = self._judged(subject)
+        judged = self._own if subject is self.subject else _judged(subject)
         stick = replace(self.yardstick, subject=judged)
         with threads(cores() if self.pace.step > HEAVY * len(self.seeds) else 1):
             trials = _trials(judged, self.seeds, steps, self.watch)
@@ -267,10 +272,10 @@ class Experiments:
         bare = [replace(one, model=None) for one in trials[len(kept) :]]
         return Experiment(name, subject, (*kept, *bare), ours, known, stick.measure, steps)
 
-    @staticmethod
-    def _judged(subject: Subject) -> Subject:
-        """Return a subject whose validation takes no longer than it must."""
-        return thinned(subject, "validation", JUDGED)
+
+def _judged(subject: Subject) -> Subject:
+    """Return a subject whose validation takes no longer than it must."""
+    return thinned(subject, "validation", JUDGED)
 
 
 def planned(subject: Subject, pace: Pace, seconds: float = math.inf) -> int:

@@ -176,15 +176,16 @@ def says_the_same(subject: Subject, loss: Any) -> bool:
 
     lossdoc's own losses bring outputs (n, 1) and targets (n,) into one shape; torch's broadcast them, or refuse.
     """
-    if isinstance(loss, str | Mapping):
-        return True
+    loss = _instance(loss)
+    if _builtin(loss) is None:
+        return True  # no word stands for it
     try:
         batch, outputs = probe.first_answer(subject)
         word = float(subject.loss(outputs, batch.targets))
     except Exception:  # noqa: BLE001 - whoever judges it will say why
         return True
     try:
-        own = float(_instance(loss)(outputs, batch.targets))
+        own = float(loss(outputs, batch.targets))
     except Exception:  # noqa: BLE001 - whatever torch says, it is not what the word says
         return False
     return math.isclose(own, word, rel_tol=1e-4, abs_tol=1e-6) or math.isnan(own + word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -71,8 +71,7 @@ class Network:
 
     `past` is the norm of the gradient that a random one at the last position of a sequence makes at the first, relative to
     that at the last, the largest over torch's recurrent networks; NaN where there is none. `idle_biases` are the layers
-    whose bias the normalization right behind them takes away again, `strangers` learnable tensors that are at work and not
-    among the model's parameters (empty where it has none at all).
+    whose bias the normalization right behind them takes away again.
     """
 
     inputs: float
@@ -81,7 +80,6 @@ class Network:
     activations: tuple[Activation, ...]
     past: float = math.nan
     idle_biases: tuple[str, ...] = ()
-    strangers: tuple[str, ...] = ()
 
     @property
     def forward(self) -> float:
@@ -162,7 +160,7 @@ def _measured(subject: Subject) -> Signals:
 
 def made_by_a_sample(subject: Subject) -> float:
     """Return how many numbers the layers and functions of the model make of one sample on its way."""
-    return _of_a_sample(subject)[0]
+    return _first_look(subject).made
 
 
 def some(subject: Subject, batch: Batch, samples: int = 8) -> Batch:
@@ -170,23 +168,39 @@ def some(subject: Subject, batch: Batch, samples: int = 8) -> Batch:
 
     It is the whole batch where that is little work, or where the model takes no parts of one.
     """
-    made, parts = _of_a_sample(subject)
-    return _part(batch, samples) if parts and made * batch.size > LITTLE else batch
+    look = _first_look(subject)
+    return _part(batch, samples) if look.parts and look.made * batch.size > LITTLE else batch
 
 
-def _of_a_sample(subject: Subject) -> tuple[float, bool]:
-    """Return how many numbers the model makes of a sample, and whether it takes parts of a batch."""
+def strangers(subject: Subject) -> tuple[str, ...]:
+    """Return learnable tensors that are at work and not among the model's parameters; none where it has none at all.
 
-    def counted() -> tuple[float, bool]:
+    Each is named by the function that uses it and its shape.
+    """
+    return _first_look(subject).strangers
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a forward of two samples shows: numbers made of each, whether parts of a batch will do, and `strangers`."""
+
+    made: float
+    parts: bool
+    strangers: tuple[str, ...]
+
+
+def _first_look(subject: Subject) -> _Look:
+    def looked() -> _Look:
         model, batch = probe.bare(subject).build(subject.seed), probe.take(subject, samples=1)[0]
         try:
             few = _part(batch, 2)
             calls, parts = tracing.followed(model, few).calls, True
         except (UserCodeError, UserError, TypeError, IndexError):
             few, calls, parts = batch, tracing.followed(model, batch).calls, False
-        return max(1.0, sum(call.output.numel() for call in calls) / few.size), parts
+        made = max(1.0, sum(call.output.numel() for call in calls) / few.size)
+        return _Look(made, parts, _strangers(calls, {id(each) for each in model.parameters()}))
 
-    return kept(subject, "numbers of a sample", counted)
+    return kept(subject, "first look", looked)
 
 
 def _affordable(model: nn.Module, batches: list[Batch]) -> tuple[Batch, float]:
@@ -238,14 +252,13 @@ def _network(model: nn.Module, batch: Batch, *, linear: bool = False) -> Network
         seen,
         math.nan if linear else _past(model, trace),
         _idle_biases(trace),
-        _strangers(trace, {id(each) for each in model.parameters()}),
     )
 
 
-def _strangers(trace: tracing.Trace, known: Collection[int]) -> tuple[str, ...]:
+def _strangers(calls: Sequence[tracing.Call], known: Collection[int]) -> tuple[str, ...]:
     """Return the parameters that pass a gradient on and are not known, as the function that uses them and their shape."""
     found: dict[int, str] = {}
-    for call in trace.calls if known else ():
+    for call in calls if known else ():
         weights = [each for each in call.inputs if isinstance(each, nn.Parameter) and each.requires_grad]
         if call.output.requires_grad:
             found |= {id(each): f"{call.name} {tuple(each.shape)}" for each in weights if id(each) not in known}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from lossdoc.checks import _changed, _compared
@@ -119,28 +120,30 @@ def too_low(experiments: Experiments) -> Answer:
     return _evidence(experiments, beyond[0], beyond[0].severity, "")
 
 
+def _moves(experiments: Experiments) -> tuple[float, float]:
+    """Return the update ratios of the slowest and of the fastest layer, NaN without any: then no comparison holds."""
+    ratios = experiments.update_ratios.values()
+    return (min(ratios), max(ratios)) if ratios else (math.nan, math.nan)
+
+
 def _crawls(experiments: Experiments) -> bool:
     """Tell whether even the layer that moves fastest changes by less than a ten-thousandth of its weights at a step."""
-    ratios = experiments.update_ratios
-    return bool(ratios) and max(ratios.values()) < SLOWEST
+    return _moves(experiments)[1] < SLOWEST
 
 
 def _drags(experiments: Experiments) -> bool:
     """Tell whether some layer changes by less than a ten-thousandth of its weights at a step."""
-    ratios = experiments.update_ratios
-    return bool(ratios) and min(ratios.values()) < SLOWEST
+    return _moves(experiments)[0] < SLOWEST
 
 
 def _fast(experiments: Experiments) -> bool:
     """Tell whether the layer that moves fastest is nearer to what is too fast than to what is too slow."""
-    ratios = experiments.update_ratios
-    return bool(ratios) and max(ratios.values()) > (SLOWEST + FASTEST) / 2
+    return _moves(experiments)[1] > (SLOWEST + FASTEST) / 2
 
 
 def races(experiments: Experiments) -> bool:
     """Tell whether a layer changes by more than a tenth of its weights at a step."""
-    ratios = experiments.update_ratios
-    return bool(ratios) and max(ratios.values()) > FASTEST
+    return _moves(experiments)[1] > FASTEST
 
 
 def _evidence(experiments: Experiments, found: Compared, severity: Severity, ended: str) -> Evidence:
@@ -149,7 +152,7 @@ def _evidence(experiments: Experiments, found: Compared, severity: Severity, end
         f"at a learning rate of {new:g} the model gets {found.told} at the configured {rate:g}{ended}, "
         f"in the same {found.before.steps} steps"
     )
-    facts = {**found.facts, "configured_lr": rate, "best_lr": new, **_moves(experiments)}
+    facts = {**found.facts, "configured_lr": rate, "best_lr": new, **_moved(experiments)}
     return Evidence(
         summary, facts, confidence=found.confidence, severity=severity, remedies=(f"set optimizer.lr to about {new:.1g}",)
     )
@@ -163,11 +166,11 @@ def _ended(base: Experiment) -> str:
 
 def _fine(experiments: Experiments) -> Passed:
     rate = experiments.subject.recipe.hyper["lr"]
-    facts = {**_compared.baseline_facts(experiments), "configured_lr": rate, **_moves(experiments)}
+    facts = {**_compared.baseline_facts(experiments), "configured_lr": rate, **_moved(experiments)}
     return Passed(f"the learning rate {rate:g} gives {_compared.trained(experiments)}", facts)
 
 
-def _moves(experiments: Experiments) -> dict[str, float]:
-    """Return the update ratios of the slowest and of the fastest layer."""
-    ratios = experiments.update_ratios.values()
-    return {"slowest_update": min(ratios), "fastest_update": max(ratios)} if ratios else {}
+def _moved(experiments: Experiments) -> dict[str, float]:
+    """Return the update ratios of the slowest and of the fastest layer as facts, where there are any."""
+    slowest, fastest = _moves(experiments)
+    return {} if math.isnan(slowest) else {"slowest_update": slowest, "fastest_update": fastest}

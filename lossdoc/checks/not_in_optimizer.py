@@ -57,7 +57,9 @@ def not_in_optimizer(subject: Subject) -> Evidence | None:
     Sources:
         - torch's documentation of torch.optim: constructing it
     """
-    hidden = () if subject.recipe.step is not None else _hidden(subject)
+    from lossdoc import signals
+
+    hidden = () if subject.recipe.step is not None else signals.strangers(subject)
     if hidden:
         return _of_hidden(hidden)
     course = _steps.course(subject)
@@ -80,16 +82,6 @@ def not_in_optimizer(subject: Subject) -> Evidence | None:
         confidence=0.95,
         causes=("parameters were made anew after the optimizer was made",) if renewed else (),
     )
-
-
-def _hidden(subject: Subject) -> tuple[str, ...]:
-    """Return what is learnable at work in the model and not among its parameters, in words."""
-    from lossdoc.signals import signals
-
-    try:
-        return signals(subject).networks[0].strangers
-    except NotApplicable:  # nothing can be seen at work
-        return ()
 
 
 def _of_hidden(hidden: tuple[str, ...]) -> Evidence:
