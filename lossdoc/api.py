@@ -236,6 +236,10 @@ def sweep(
     return Report.of(replace(report, notes=(*report.notes, *said, *_advice(trials))))
 
 
+for _stage in (check, overfit, sweep):  # what help() shows is all that many ever read
+    _stage.__doc__ = f"{_stage.__doc__}\n    The arguments of all three:\n\n    {Given.__doc__}"
+
+
 def _advice(trials: Trials) -> Iterator[str]:
     """Yield the recommended values, where there are any."""
     from lossdoc.ranking import recommended

@@ -167,7 +167,7 @@ def must_have_loss(subject: Subject, model: nn.Module, batch: Batch) -> None:
         scores = _first_scores(subject)
     else:
         scores = scores_in(subject, put_out(subject, model, batch))
-    if scores is None or subject.loss.takes != "probabilities" or _shares(scores):
+    if scores is None or subject.loss.takes != "probabilities" or are_shares(scores):
         asked[form] = scores
     if scores is not None:
         must_fit(subject, scores, batch.targets)
@@ -180,7 +180,7 @@ def _first_scores(subject: Subject) -> Tensor | None:
         return None
 
 
-def _shares(scores: Tensor) -> bool:
+def are_shares(scores: Tensor) -> bool:
     """Tell whether rows of numbers are probabilities that sum to 1, as only a softmax makes them."""
     rows = scores.double()
     return rows.ndim > 1 and rows.shape[-1] > 1 and bool((rows >= 0).all() and ((rows.sum(-1) - 1).abs() < SHARES).all())

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 import typer
 
+from lossdoc import __main__
 from lossdoc.answering import Found, answer, interrupts_held, screen
 from lossdoc.errors import Problem, UserCodeError, UserError, harmless
 from lossdoc.findings import Report
@@ -151,3 +152,18 @@ def test_colors_are_for_terminals_that_show_them(
 def test_nothing_that_is_printed_commands_a_terminal(text: str, colors: bool, shown: str) -> None:
     assert harmless(text, colors=colors) == shown
     assert json.loads('"' + harmless("\x1b\x9b") + '"') == "\x1b\x9b"
+
+
+def test_an_interrupt_ends_the_program_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lossdoc.cli.main", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as end:
+            __main__.main()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # a second one, at the interpreter's end, is quiet
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert end.value.code == 130

@@ -95,6 +95,8 @@ def test_text_is_colored_only_on_demand() -> None:
 
 def test_quiet_is_one_line_a_report() -> None:
     assert formats.get("text").render(DOCUMENTS["finding"], Screen(verbosity=-1)).strip() == "✗ c.csv: overfitting"
+    warned = Document("sanity", (Report("sanity", findings=(finding(Severity.WARNING),), decisive=Severity.ERROR),))
+    assert formats.get("text").render(warned, Screen(verbosity=-1)).strip() == "✓ sanity: healthy (1 warning: overfitting)"
 
 
 def test_junit_and_sarif_hold_any_name() -> None:

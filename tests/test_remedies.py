@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossdoc import specimens
+from lossdoc import probe, specimens
 from lossdoc.build import Variants
 from lossdoc.build import subject as built
+from lossdoc.build.subjects import OwnLossFunction
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Finding, Severity
 from lossdoc.remedies._applied import applied
@@ -238,6 +239,70 @@ def test_the_last_activation_of_a_model_of_ones_own_is_dropped() -> None:
     (change,) = remedies.get("head").changes(Patient(own()), finding("double-softmax"))
     assert kinds(applied(Patient(own()), change, None).subject)[-1] == "Identity"
     assert list(remedies.get("head").changes(Patient(own()), finding("not-learning"))) == []
+
+
+class Rounded(nn.Module):
+    """Ends in a function, which is no module that could be dropped."""
+
+    def __init__(self, end: Any, out: int) -> None:
+        super().__init__()
+        self.linear, self.end = nn.Linear(8, out), end
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.end(self.linear(inputs))  # type: ignore[no-any-return]
+
+
+def first_outputs(subject: Subject) -> Tensor:
+    batch, outputs = probe.first_answer(subject)
+    assert batch.size == len(outputs)
+    return outputs
+
+
+@pytest.mark.parametrize(
+    ("end", "out", "subject"),
+    [(lambda outputs: outputs.softmax(1), 3, specimens.healthy), (torch.sigmoid, 1, specimens.binary)],
+    ids=["softmax", "sigmoid"],
+)
+def test_what_ends_in_a_function_gives_logits_again(end: Any, out: int, subject: Any) -> None:
+    """Of a softmax the logits come back but for what is equal in all of a row, which no softmax sees."""
+
+    def build(last: Any) -> Any:
+        def fresh(seed: int) -> nn.Module:
+            torch.manual_seed(seed)
+            return Rounded(last, out)
+
+        return fresh
+
+    sick = subject(build=build(end))
+    (change,) = remedies.get("head").changes(Patient(sick), finding("double-softmax"))
+    assert "forward" in change.line
+    given, wanted = (
+        first_outputs(applied(Patient(sick), change, None).subject),
+        first_outputs(subject(build=build(nn.Identity()))),
+    )
+    torch.testing.assert_close(given.softmax(-1) if out > 1 else given, wanted.softmax(-1) if out > 1 else wanted)
+
+
+def test_outputs_get_the_shape_of_the_targets() -> None:
+    rule, remedy = checks.get("shape-broadcast"), remedies.get("one-shape")
+    within = rule.fires_on[1]  # the loss itself drops a dimension
+    for specimen in rule.fires_on:
+        sick, (change, *_) = specimen(), (*remedy.changes(Patient(specimen()), finding("shape-broadcast")), None)
+        assert (change is None) == (specimen is within)
+        if change is not None:
+            assert "squeeze(-1)" in change.line
+            assert rule.fires(applied(Patient(sick), change, None).subject) is None
+    assert list(remedy.changes(Patient(specimens.healthy()), finding("shape-broadcast"))) == []
+
+
+def test_a_loss_of_ones_own_is_averaged() -> None:
+    def total(outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs, targets, reduction="sum")
+
+    sick = specimens.healthy(loss=OwnLossFunction("own:total", total))
+    (change,) = remedies.get("mean-reduction").changes(Patient(sick), finding("summed-loss"))
+    assert checks.get("summed-loss").fires(sick) is not None
+    assert checks.get("summed-loss").fires(applied(Patient(sick), change, None).subject) is None
 
 
 def uphill(model: Any, batch: Any, optimizer: Any, loss_fn: Any) -> Any:

@@ -87,7 +87,7 @@ def _evidence(pair: Pair, step: float, side: str, found: Parting) -> Evidence:
     unit = pair.run.context.axis or "step"
     summary = (
         f"the {side} loss is {where} that of {pair.name} from {unit} {step:.15g} on: by {abs(by):.3g} at the end of what "
-        f"both have, {times:.2g} standard deviations of the noise of single values"
+        f"both have, {times:,.{int(times < 10)}f} standard deviations of the noise of single values"
     )
     facts = {"step": float(step), "difference": by, "noise": noise, "noise_deviations": times, "tolerated": found.level}
     return Evidence(summary, facts, (float(step), float(found.end[-1])), 0.95)

@@ -84,7 +84,11 @@ def _verdict(report: Report, screen: Screen) -> Text:
     name = screen.said(heading(report))
     if screen.verbosity >= 0:
         name = ending(name, screen.width - len(verdict) - 5, screen)
-    return Text.assemble((mark[0 if screen.unicode else 1], style), " ", (name, "bold"), ": ", (verdict, style))
+    line = Text.assemble((mark[0 if screen.unicode else 1], style), " ", (name, "bold"), ": ", (verdict, style))
+    warned = [finding.name for finding in report.findings if finding.severity is Severity.WARNING]
+    if screen.verbosity < 0 and verdict == "healthy" and warned:
+        line.append(f" ({len(warned)} warning{'s' * (len(warned) > 1)}: {', '.join(warned)})")  # it is all that one sees
+    return line
 
 
 def ending(name: str, room: int, screen: Screen) -> str:

@@ -14,7 +14,7 @@ from lossdoc.remedy import Patient
 from lossdoc.subject import Subject
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from lossdoc.parts.layer import Layer
 
@@ -86,4 +86,10 @@ def swapped(model: nn.Module, which: Sequence[str], make: Callable[[], nn.Module
     for name in which:
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, make())
+    return model
+
+
+def followed(model: nn.Module, change: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Change what a model puts out, in place, and return the model; its parameters keep their names."""
+    model.register_forward_hook(lambda _model, _given, outputs: change(outputs))
     return model

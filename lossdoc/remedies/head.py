@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lossdoc import probe
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Finding
-from lossdoc.parts.losses import Bce, BuiltinLoss, CrossEntropy
+from lossdoc.parts.losses import TINY, Bce, BuiltinLoss, CrossEntropy
 from lossdoc.remedies import _layers
 from lossdoc.remedies._symptoms import ANY
 from lossdoc.remedy import Change, Patient, Remedy
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 ENDS = ("double-softmax", "missing-activation", "one-unit-softmax", "softmax-axis", "output-range", "head-width")
 LAST = ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ReLU", "Softplus")
@@ -109,6 +111,31 @@ def _in_modules(patient: Patient, finding: Finding) -> Iterator[Change]:
         yield Change(
             f"drop the {kind} at the end of the model", causes=(finding.name,), apply=drop, line=f"without self.{last}"
         )
+    elif finding.name == "double-softmax":
+        yield from _undone(patient)
+
+
+def _undone(patient: Patient) -> Iterator[Change]:
+    """Yield the model whose probabilities are logits again: a softmax's logarithms, a sigmoid's log-odds."""
+    try:
+        _, outputs = probe.first_answer(patient.subject)
+    except NotApplicable:
+        return
+    name, undone = ("softmax", _logarithms) if probe.are_shares(outputs) else ("sigmoid", _log_odds)
+    yield Change(
+        f"give the loss logits: no {name} at the end of the model",
+        causes=("double-softmax",),
+        apply=_layers.rebuilt(partial(_layers.followed, change=undone)),
+        line=f"without the {name} at the end of forward",
+    )
+
+
+def _logarithms(outputs: Tensor) -> Tensor:
+    return outputs.clamp_min(TINY).log()
+
+
+def _log_odds(outputs: Tensor) -> Tensor:
+    return outputs.logit(TINY)
 
 
 def _dropped(model: nn.Module, name: str) -> nn.Module:
