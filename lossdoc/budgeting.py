@@ -37,11 +37,14 @@ class Bench:
 
     made: Experiments | None = None
 
-    def experiments(self, subject: Subject, until: float) -> Experiments:
-        """Return the experiments, so short that all that may be asked of them fits into the time that is left."""
+    def experiments(self, subject: Subject, until: float, deadline: float) -> Experiments:
+        """Return the experiments, so short that all that may be asked of them fits into the time that is left.
+
+        None is begun that would not end until `until`, and none goes on after `deadline`.
+        """
         if self.made is None:
             self.made = self._made(subject, SEEDS if subject.recipe.step is None else FEW_SEEDS, until)
-        self.made.until = until
+        self.made.until, self.made.deadline = until, deadline
         return self.made
 
     def lengthen(self, began: float, end: float) -> None:

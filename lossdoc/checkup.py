@@ -47,7 +47,8 @@ LEARNING = 0.6  # of what is left: the causes use the same experiments and need 
 class Case:
     """A model under examination: its description, the subject built from it, and by which rules the user wants it judged.
 
-    `until` is the time (of `time.monotonic`) at which a stage is broken off. `bench` is where its experiments are made.
+    `began` is the time (of `time.monotonic`) from which a budget counts, `until` that at which a stage is broken off.
+    `bench` is where its experiments are made.
     """
 
     spec: spec.Spec
@@ -55,6 +56,7 @@ class Case:
     select: Collection[str] = ()
     ignore: Collection[str] = ()
     progress: Progress = SILENT
+    began: float = field(default_factory=time.monotonic)
     until: float = math.inf
     bench: Bench = field(default_factory=Bench)
 
@@ -178,12 +180,12 @@ def learn(case: Case) -> Report:
     now = time.monotonic()
     whole = EXPERIMENTING if math.isinf(case.until) else case.until - now
     until = now + LEARNING * whole
-    experiments, source = case.bench.experiments(case.subject, until), case.subject.source
+    experiments, source = case.bench.experiments(case.subject, until, case.until), case.subject.source
     try:
         report = learning.report(experiments, case.rules("Experiments"), source=source)
         if learning.undecided(experiments, report) and not math.isinf(case.until):
             case.bench.lengthen(now, case.until)  # where it is not worth while, the same ones may still be asked for more
-            longer = case.bench.experiments(case.subject, case.until)
+            longer = case.bench.experiments(case.subject, case.until, case.until)
             report = learning.report(longer, case.rules("Experiments"), source=source)
     except NotApplicable as why:
         return Report("learning", source, inconclusive=str(why))
@@ -236,8 +238,8 @@ def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force
     """Do the whole checklist in order, then look for the causes of what was found, by experiments.
 
     A stage with an error makes the later ones meaningless, and they are skipped; the causes are always looked for. `budget`
-    is the seconds that all of it may take: at most `budgeting.SHARES` of them for the stages before the experiments. `fix`
-    writes the repaired file beside the old one, over what is there only with `force`.
+    is the seconds that all of it may take from `case.began` on: at most `budgeting.SHARES` of them for the stages before the
+    experiments. `fix` writes the repaired file beside the old one, over what is there only with `force`.
 
     Raises:
         UserError: when the repaired file cannot be written.
@@ -245,15 +247,14 @@ def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force
     target = applying.beside(case.spec, "fixed") if fix else None
     if target is not None:
         applying.writable(target, case.spec, force=force, option="--fix")
-    began = time.monotonic()
-    end = math.inf if budget is None else began + budget
+    end = math.inf if budget is None else case.began + budget
     found: list[Finding] = []
     stopped: str | None = None
     for name, stage in STAGES.items():
         why = stopped or (None if _judged(case, name) else "nothing that was selected judges it")
         why = why or (TUNES if name == "sweep" and budget is not None else None)
         now = time.monotonic()
-        then = replace(case, until=share_of(name, now, began, end))
+        then = replace(case, until=share_of(name, now, case.began, end))
         report = _skipped(case, name, why) if why is not None else _in_budget(then, name, stage)
         yield report
         found += report.findings
@@ -283,7 +284,9 @@ def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Rep
     sick = [one for one in found if one.severity is not Severity.NOTE]
     if sick:
         case.progress.stage(f"causes: experiments against {', '.join(dict.fromkeys(one.name for one in sick))}")
-    experiments = case.bench.experiments(subject, case.until) if sick else Experiments(subject, (subject.seed,), 1)
+    experiments = (
+        case.bench.experiments(subject, case.until, case.until) if sick else Experiments(subject, (subject.seed,), 1)
+    )
     report = proving.prove(patient, sick, experiments, case.progress.say)
     if fix is None:
         return report

@@ -7,8 +7,9 @@ import gc
 import io
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -259,12 +260,14 @@ def _on_model(model: Path, change: Model, show: Reporting, examine: Examine, *, 
 
     @prints_on_stderr()
     def work(found: Found, progress: Progress) -> None:
+        began = time.monotonic()
         with interrupts_held():
             from lossdoc import checkup as do  # brings torch, which --help, explain, validate and diagnose never import
             from lossdoc.threads import threads
 
         names = {"select": names_in(show.select), "ignore": names_in(show.ignore)}
         case = do.Case.load(model, change=change.set or (), seed=change.seed, progress=progress, swept=swept, **names)
+        case = replace(case, began=began)
         found.problems += case.spec.warnings
         with threads(1):  # on models of this size more cost more than they give; a sweep's runner asks for its own number
             for report in examine(do, case):

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import fmean, median, stdev
@@ -32,6 +32,7 @@ REPEATED = 5  # seeds of the very same training, as in the notes' figure 11
 WATCHED = 10  # steps over which it is seen how far the weights move
 TURNED = 12  # differences of which all 4,096 ways to turn the signs are gone through
 HEAVY = 3e-3  # seconds a step from which on more threads pay
+LATE = "the time that is left does not suffice to try it (`--budget` gives more)"
 JUDGED = 500  # samples of the validation split: a gain of `trying.LEAST` is then five of its standard errors of counting
 
 
@@ -129,13 +130,14 @@ class Experiments:
     """What a subject does when it is trained, as it is and with one thing changed; each experiment is made once.
 
     `steps` is the length of one training. `until` is the time (of `time.monotonic`) when no new experiment may begin whose
-    end lies behind it, infinite for no limit. `watch` is shown the ticks.
+    end lies behind it, `deadline` that at which one is broken off; infinite for no limit. `watch` is shown the ticks.
     """
 
     subject: Subject
     seeds: tuple[int, ...]
     steps: int
     until: float = math.inf
+    deadline: float = math.inf
     watch: Watch = go_on
     done: dict[str, Experiment] = field(default_factory=dict)
     pace: Pace = Pace()
@@ -250,7 +252,7 @@ class Experiments:
             NotApplicable: saying so.
         """
         if time.monotonic() + costs * self.pace.seconds(steps) > self.until:
-            raise NotApplicable("the time that is left does not suffice to try it (`--budget` gives more)")
+            raise NotApplicable(LATE)
 
     def room(self, many: int) -> float:
         """Return by how much longer so many trainings may be, so that they take half of the time that is left.
@@ -261,11 +263,17 @@ class Experiments:
         fitting = seconds / self.pace.step / self.steps if self.pace.step else math.inf
         return max(1.0, min(self.shortened, fitting))
 
+    def _in_time(self, seen: Sequence[tuple[Point, loop.Tick]]) -> Collection[int]:
+        """Show ticks to the watch, unless the time is over: the pace that promised to end in time was not kept."""
+        if time.monotonic() > self.deadline:
+            raise NotApplicable(LATE)
+        return self.watch(seen)
+
     def _trained(self, name: str, subject: Subject, steps: int) -> Experiment:
         judged = self._own if subject is self.subject else _judged(subject)
         stick = replace(self.yardstick, subject=judged)
         with threads(cores() if self.pace.step > HEAVY * len(self.seeds) else 1):
-            trials = _trials(judged, self.seeds, steps, self.watch)
+            trials = _trials(judged, self.seeds, steps, self._in_time)
             scores = [(stick.of_trial(one, stick.split), stick.of_trial(one, "train")) for one in trials]
         ours, known = zip(*scores, strict=True)
         kept = trials[:1] if subject is self.subject else []  # one model is enough: many take memory

@@ -11,6 +11,7 @@ from lossdoc import specimens
 from lossdoc.budgeting import Bench, Fits, ending, share_of
 from lossdoc.checks import _neighbors
 from lossdoc.errors import NotApplicable
+from lossdoc.experiments import Experiments
 from lossdoc.following import OutOfTimeError
 from lossdoc.rule import checks, examine
 from lossdoc.subject import Batch
@@ -48,8 +49,8 @@ def test_a_training_that_cannot_end_in_time_is_broken_off_early() -> None:
 
 def test_experiments_are_planned_once_and_made_longer_where_there_is_time() -> None:
     bench, now = Bench(), time.monotonic()
-    first = bench.experiments(specimens.healthy(), now + 5)
-    assert bench.experiments(specimens.healthy(), now + 9) is first
+    first = bench.experiments(specimens.healthy(), now + 5, now + 5)
+    assert bench.experiments(specimens.healthy(), now + 9, now + 9) is first
     assert first.until == now + 9
     first.steps = 10
     bench.lengthen(now - 60, now + 30)  # three times as long would not fit in
@@ -69,3 +70,11 @@ def test_targets_shuffled_apart_are_unrelated_to_their_inputs() -> None:
     assert _neighbors.p_unrelated(shuffled)[0] > 0.05
     with pytest.raises(NotApplicable, match="hundred rows"):
         _neighbors.p_unrelated(specimens.healthy(batches=lambda *_: [next(iter(sound.batches("train", 0)))]))
+
+
+def test_an_experiment_that_is_not_done_in_time_is_broken_off() -> None:
+    """The pace promised to end in time, and did not keep its promise."""
+    slow = Experiments(specimens.healthy(), (0, 1), 10**9, until=math.inf, deadline=time.monotonic() + 0.2)
+    with pytest.raises(NotApplicable, match="--budget"):
+        slow.tried("for ever", slow.subject)
+    assert slow.done == {}
