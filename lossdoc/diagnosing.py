@@ -124,8 +124,9 @@ def _check(log: Log, reading: Reading, paths: Sequence[str], show: Reporting) ->
     Raises:
         UserError: for the first of it.
     """
-    for name in ("lr", "steps_per_epoch"):
-        _positive(f"--{name.replace('_', '-')}", getattr(log, name))
+    if log.lr is not None and not 0 <= log.lr < math.inf:  # one of 0 is a fault that a log can have
+        raise UserError.of(f"--lr {log.lr:g}: must be a number, 0 or above")
+    _positive("--steps-per-epoch", log.steps_per_epoch)
     for name in ("interval", "idle"):
         _positive(f"--{name}", getattr(reading, name))
     if log.loss is not None:

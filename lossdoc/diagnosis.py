@@ -43,8 +43,9 @@ def examine_curve(
     report = _examined(title, curve, rules, _too_little(curve), source=source, run=curve.run, notes=notes)
     if select or report.primary != "healthy":
         return report
-    why = _unearned(curve)
-    return replace(report, inconclusive=why, confidence=None if why else _sure(curve))
+    with np.errstate(all="ignore"):  # as for the rules
+        why = _unearned(curve)
+        return replace(report, inconclusive=why, confidence=None if why else _sure(curve))
 
 
 def examine_runs(

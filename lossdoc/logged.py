@@ -43,7 +43,7 @@ def context(known: Mapping[str, Any]) -> Context:
         if name not in names:
             raise UserError.of(f"there is no '{name}'{did_you_mean(name, names)}; there are: {', '.join(names)}")
     for name, value in known.items():
-        number = isinstance(value, int | float | np.number) and value > 0
+        number = isinstance(value, int | float | np.number) and (value > 0 or (name == "lr" and value == 0))
         if name not in ("axis", "loss") and value is not None and not number:
             raise UserError.of(f"{name} is {value!r}; a number above 0 is meant")
     return Context(**known)

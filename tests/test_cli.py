@@ -247,7 +247,7 @@ def test_a_closed_pipe_is_no_error(folder: Path) -> None:
     ("words", "tells"),
     [
         ([""], "a log has a name"),
-        (["--lr", "0"], "--lr 0: must be a number above 0"),
+        (["--lr", "-1"], "--lr -1: must be a number, 0 or above"),
         (["--lr", "nan"], "--lr nan"),
         (["--steps-per-epoch", "inf"], "--steps-per-epoch inf"),
         (["--classes", "1"], "--classes"),

@@ -188,3 +188,9 @@ def test_a_loss_that_still_has_its_graph_is_taken() -> None:
 def test_what_is_no_number_is_refused_at_once(known: Any) -> None:
     with pytest.raises(UserError, match="a number above 0 is meant"):
         Monitor(**known)
+
+
+def test_a_run_may_have_had_a_learning_rate_of_zero() -> None:
+    monitor = Monitor(lr=0.0)
+    monitor.log(1, train=2.3)
+    assert monitor.curve().context.lr == 0

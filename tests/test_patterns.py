@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -331,6 +331,7 @@ tame = st.integers(0, 120).flatmap(
     st.sampled_from([None, 0.0, 5.0, 1e9]),
     st.sampled_from(["step", "epoch"]),
 )
+@example(np.array([1e308] * 6 + [0.0]), None, None, None, "epoch")
 def test_no_array_of_numbers_raises(
     train: Floats, val: Floats | None, classes: int | None, per_epoch: float | None, axis: Axis
 ) -> None:

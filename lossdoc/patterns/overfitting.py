@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
-from lossdoc.features.shape import shape
+from lossdoc.features.shape import Shape, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import healthy, healthy_epochs, overfit, rough_validation
@@ -33,6 +34,7 @@ def overfitting(
     sigmas: float = 5.0,
     rough_sigmas: float = 10.0,
     left: float = 0.5,
+    z: float = 2.58,
 ) -> Evidence | None:
     """The training loss goes on falling while validation stays behind or turns up.
 
@@ -65,11 +67,14 @@ def overfitting(
         than `of_range` of its own range, or of all that was learned where that is more, `gap` of its own height, and
         `sigmas` of its noise. Turn: it rose from its minimum by more than `turn` of its range and `sigmas`, with tau
         above 0.5 since, and exceeds training by `turn_gap` of its height. Where validation is rough (see
-        noisy-validation), by `rough_sigmas`.
+        noisy-validation), by `rough_sigmas`. Where it is known how many samples n validation has, its gap must also exceed
+        `z` (1 %) standard errors of a mean of n losses: losses from 0 to c with mean m vary by at most m·(c − m), and c is
+        taken to be the first loss.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 8
         - Prechelt, Early stopping - but when?, 1998
+        - Bhatia and Davis, A better bound on the variance, 2000
     """
     s = shape(curve)
     if s.val is None:
@@ -89,6 +94,7 @@ def overfitting(
         return None
     sigma = series.noise(value)
     stays, turns = min(stays, excess / (sigmas * sigma + 1e-300)), min(turns, rise / (sigmas * sigma + 1e-300))
+    stays = min(stays, excess / (z * _sampling(s, curve.context.n_val) + 1e-300))
     if not (turns > 1 and series.kendall(series.blocks(value[low:], 20)).tau > 0.5):
         turns = 0.0
     if max(stays, turns) <= 1:
@@ -101,3 +107,10 @@ def overfitting(
     if turns > 1:
         summary += f"; validation was best at {s.unit} {best:g} and has risen by {rise:.3g} since"
     return Evidence(summary, facts, (best, float(s.val.step[-1])), certainty("overfitting", max(stays, turns)))
+
+
+def _sampling(s: Shape, samples: int | None) -> float:
+    """Return the standard error of the validation loss at its end, 0 where nothing is known of it."""
+    if not samples or s.val_end >= s.start:
+        return 0.0
+    return math.sqrt(s.val_end * (s.start - s.val_end) / samples)
