@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
-from lossdoc.experiments import FEWEST, Experiments, paced, planned
+from lossdoc.experiments import EXPERIMENTS, FEWEST, Experiments, paced, planned
 from lossdoc.following import OutOfTimeError
 from lossdoc.rule import Rule
 from lossdoc.samples import thinned
@@ -37,13 +37,13 @@ class Bench:
 
     made: Experiments | None = None
 
-    def experiments(self, subject: Subject, until: float, deadline: float) -> Experiments:
-        """Return the experiments, so short that all that may be asked of them fits into the time that is left.
+    def experiments(self, subject: Subject, until: float, deadline: float, many: int = EXPERIMENTS) -> Experiments:
+        """Return the experiments, so short that the `many` that may be asked for fit into the time that is left.
 
         None is begun that would not end until `until`, and none goes on after `deadline`.
         """
         if self.made is None:
-            self.made = self._made(subject, SEEDS if subject.recipe.step is None else FEW_SEEDS, until)
+            self.made = self._made(subject, SEEDS if subject.recipe.step is None else FEW_SEEDS, until, many)
         self.made.until, self.made.deadline = until, deadline
         return self.made
 
@@ -56,22 +56,22 @@ class Bench:
         if factor >= WORTH:
             self.made = replace(self.made, steps=int(self.made.steps * factor), done={})
 
-    def _made(self, subject: Subject, many: int, until: float) -> Experiments:
+    def _made(self, subject: Subject, seeded: int, until: float, many: int) -> Experiments:
         """Plan the experiments from so many seeds, from fewer where the trainings would get too short."""
-        seeds = tuple(range(subject.seed, subject.seed + many))
+        seeds = tuple(range(subject.seed, subject.seed + seeded))
         try:
             warm = Experiments(thinned(subject, "validation", 1), seeds[:FEW_SEEDS], 1)
             warm.tried("warm", warm.subject)  # what is done for the first time takes longer
-            few = self._planned(subject, seeds[:FEW_SEEDS], until)
-            light = few.pace.step * many < SLOW * FEW_SEEDS
-            made = self._planned(subject, seeds, until) if light and many > FEW_SEEDS else few
+            few = self._planned(subject, seeds[:FEW_SEEDS], until, many)
+            light = few.pace.step * seeded < SLOW * FEW_SEEDS
+            made = self._planned(subject, seeds, until, many) if light and seeded > FEW_SEEDS else few
         except (NotApplicable, UserError, UserCodeError):
             return Experiments(subject, seeds, 1)  # the first experiment says why
         return few if made.steps < min(FEWEST, few.steps) else made
 
-    def _planned(self, subject: Subject, seeds: tuple[int, ...], until: float) -> Experiments:
+    def _planned(self, subject: Subject, seeds: tuple[int, ...], until: float, many: int) -> Experiments:
         pace = paced(subject, seeds)
-        return Experiments(subject, seeds, planned(subject, pace, max(until - time.monotonic(), 1.0)), pace=pace)
+        return Experiments(subject, seeds, planned(subject, pace, max(until - time.monotonic(), 1.0), many), pace=pace)
 
 
 def ending(one: Rule[Any], until: float) -> Rule[Any]:

@@ -30,6 +30,7 @@ from lossdoc.experiments import Experiments
 from lossdoc.findings import Finding, Report, Severity
 from lossdoc.following import OutOfTimeError, Shown, in_time
 from lossdoc.format import SKIPPED
+from lossdoc.hypotheses import needed
 from lossdoc.planning import Asked
 from lossdoc.progress import Progress
 from lossdoc.ranking import recommended
@@ -48,7 +49,7 @@ class Case:
     """A model under examination: its description, the subject built from it, and by which rules the user wants it judged.
 
     `began` is the time (of `time.monotonic`) from which a budget counts, `until` that at which a stage is broken off.
-    `bench` is where its experiments are made.
+    `bench` is where its experiments are made. `make` builds the subjects of changed descriptions; it has read the data.
     """
 
     spec: spec.Spec
@@ -59,6 +60,7 @@ class Case:
     began: float = field(default_factory=time.monotonic)
     until: float = math.inf
     bench: Bench = field(default_factory=Bench)
+    make: build.Variants | None = None
 
     @classmethod
     def load(
@@ -83,7 +85,8 @@ class Case:
         described = spec.load(path, change, seed, swept=swept)
         rules = [*checks.all(), *patterns.all()]
         wanted, unwanted = resolve(select, rules), resolve((*ignore, *described.checks.ignore), rules)
-        return cls(described, build.subject(described), wanted, unwanted, progress)
+        make = build.Variants(described)
+        return cls(described, make.subject(), wanted, unwanted, progress, make=make)
 
     def rules(self, matter: str) -> list[Rule[Any]]:
         """Return the checks that judge a kind of matter, as far as the user wants them."""
@@ -146,7 +149,7 @@ def sweep(case: Case, asked: Asked = NOTHING) -> Report:
         applying.writable(asked.write, case.spec, force=asked.force)
     progress = case.progress
     shown = Shown(progress, case.until)
-    plan = planning.plan(case.spec, case.subject, asked, watch=shown.seen, say=progress.say)
+    plan = planning.plan(case.spec, case.subject, asked, watch=shown.seen, say=progress.say, make=case.make)
     progress.stage(f"sweep: {sweeping.planned(plan)} trials over {', '.join(plan.space.axes)}")
     follow = following.Followed(progress, loop.planned_steps(case.subject, plan.budget.steps, plan.budget.epochs))
 
@@ -280,13 +283,12 @@ def _in_budget(case: Case, name: str, stage: Stage) -> Report:
 
 def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Report:
     """Look for the causes of what was found: change one thing, train, compare; write the repaired file to `fix`."""
-    subject, patient = case.subject, Patient(case.subject, case.spec)
+    subject, patient = case.subject, Patient(case.subject, case.spec, make=case.make)
     sick = [one for one in found if one.severity is not Severity.NOTE]
     if sick:
         case.progress.stage(f"causes: experiments against {', '.join(dict.fromkeys(one.name for one in sick))}")
-    experiments = (
-        case.bench.experiments(subject, case.until, case.until) if sick else Experiments(subject, (subject.seed,), 1)
-    )
+    many, none = needed(patient, sick), Experiments(subject, (subject.seed,), 1)
+    experiments = case.bench.experiments(subject, case.until, case.until, many) if sick else none
     report = proving.prove(patient, sick, experiments, case.progress.say)
     if fix is None:
         return report

@@ -19,7 +19,7 @@ from lossdoc.errors import NotApplicable
 from lossdoc.features.distributions import f_tail, normal_tail
 from lossdoc.runner import Budget, Watch, Work, go_on, runners
 from lossdoc.samples import thinned
-from lossdoc.scoring import Measure, Yardstick
+from lossdoc.scoring import JUDGED, Measure, Yardstick
 from lossdoc.subject import Point, Subject, Trial
 from lossdoc.threads import cores, threads
 
@@ -28,12 +28,12 @@ FEWEST = 100  # steps: in fewer a sound network may not have learned enough to b
 USUAL = 2_000  # steps of one training where nothing asks for fewer: the slowest sound learner by heart needs 532
 LEAST = 3  # experiments that must be possible: as it is, and at two other learning rates
 PROBED = 0.5  # seconds for which the pace is taken
+TICKS = 3  # at least, so that what a step takes is told apart from what is done before the first one
 REPEATED = 5  # seeds of the very same training, as in the notes' figure 11
 WATCHED = 10  # steps over which it is seen how far the weights move
 TURNED = 12  # differences of which all 4,096 ways to turn the signs are gone through
 HEAVY = 3e-3  # seconds a step from which on more threads pay
 LATE = "the time that is left does not suffice to try it (`--budget` gives more)"
-JUDGED = 500  # samples of the validation split: a gain of `trying.LEAST` is then five of its standard errors of counting
 
 
 @dataclass(frozen=True)
@@ -286,15 +286,15 @@ def _judged(subject: Subject) -> Subject:
     return thinned(subject, "validation", JUDGED)
 
 
-def planned(subject: Subject, pace: Pace, seconds: float = math.inf) -> int:
-    """Return how many steps one training may last, so that `EXPERIMENTS` of them take so many seconds.
+def planned(subject: Subject, pace: Pace, seconds: float = math.inf, many: int = EXPERIMENTS) -> int:
+    """Return how many steps one training may last, so that so many of them take so many seconds.
 
     Never more than the configured training; up to `FEWEST` where only three of that length fit in.
     """
     whole = loop.planned_steps(subject, subject.recipe.max_steps, subject.recipe.epochs) or USUAL
     if math.isinf(seconds):
         return min(whole, USUAL)
-    fitting, few = (int((seconds / many - pace.fixed) / pace.step) for many in (EXPERIMENTS, LEAST))
+    fitting, few = (int((seconds / each - pace.fixed) / pace.step) for each in (many, LEAST))
     return max(1, min(whole, USUAL, max(fitting, min(FEWEST, few))))
 
 
@@ -312,7 +312,7 @@ def paced(subject: Subject, seeds: Sequence[int]) -> Pace:
 
     def stop(ticks: Sequence[tuple[Point, loop.Tick]]) -> range:
         seen.append((time.monotonic(), ticks[0][1].step))
-        return range(len(ticks) if seen[-1][0] > began + PROBED else 0)
+        return range(len(ticks) if seen[-1][0] > began + PROBED and len(seen) > TICKS else 0)
 
     still = _at_rest(subject)
     probe = Experiments(still, tuple(seeds), steps=USUAL, watch=stop).tried("probe", still)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
+from lossdoc.experiments import EXPERIMENTS
 from lossdoc.findings import Finding, Severity
 from lossdoc.remedy import Change, Patient, Remedy, remedies
 from lossdoc.rule import checks
 
 SURE = 0.95  # the confidence of a check from which on its passing proves the cure
+SPARE = 2  # experiments, for a gain that is measured again
 SYMPTOMS = frozenset(
     {"overfit-subset", "constant-output", "ignores-input", "run-to-run-variance", "non-finite", "initial-loss"}
 )
@@ -58,6 +60,13 @@ def hypotheses(patient: Patient, found: Sequence[Finding], *, own: bool = False)
     return [Hypothesis(change, tuple(findings)) for _, change, findings in ranked]
 
 
+def needed(patient: Patient, found: Sequence[Finding]) -> int:
+    """Return how many experiments what was found asks for, the subject as it is among them: few where all is certain."""
+    if not all(certain(one) for one in found):
+        return EXPERIMENTS
+    return min(EXPERIMENTS, 1 + len(hypotheses(patient, found, own=True)) + SPARE)
+
+
 def _answering(finding: Finding, *, own: bool) -> list[Remedy]:
     """Return the remedies that answer a finding; with `own` only those that are made for it."""
     return [one for one in remedies.all() if finding.name in (one.proves if own else one.cures)]
@@ -89,6 +98,12 @@ def certain(finding: Finding) -> bool:
 def from_model(finding: Finding) -> bool:
     """Tell whether a check on the model, before any training, made a finding."""
     return finding.name in checks.names() and checks.get(finding.name).matter == "Subject"
+
+
+def by_experiment(finding: Finding) -> bool:
+    """Tell whether an error was found by trainings with and without what is to be changed."""
+    error = finding.severity is Severity.ERROR
+    return error and finding.name in checks.names() and checks.get(finding.name).matter == "Experiments"
 
 
 def passes(finding: Finding, patient: Patient) -> bool:

@@ -45,16 +45,25 @@ class Asked:
     force: bool = False
 
 
-def plan(spec: Spec, subject: Subject, asked: Asked, *, watch: Watch = go_on, say: Say = unheard) -> sweeping.Plan:
+def plan(
+    spec: Spec,
+    subject: Subject,
+    asked: Asked,
+    *,
+    watch: Watch = go_on,
+    say: Say = unheard,
+    make: build.Variants | None = None,
+) -> sweeping.Plan:
     """Put together what the command asks, else the description, else what suits the subject.
 
+    `make` builds the subjects of the spec's points, where there is something that has read the data already.
     Where nothing is said of what to vary, a range test is made first: `watch` sees its steps, `say` takes what came out.
 
     Raises:
         UserError: when there is no such search or runner, or it cannot do what is asked.
         UserCodeError: when the user's own code raises.
     """
-    block, seed = spec.sweep, subject.seed
+    block, seed, make = spec.sweep, subject.seed, make or build.Variants(spec)
     name = asked.search or block.search
     searches.get(name)  # an unknown name is told before the work, not in it
     runners.get(asked.runner).must_be_able()
@@ -65,8 +74,8 @@ def plan(spec: Spec, subject: Subject, asked: Asked, *, watch: Watch = go_on, sa
         _must_take_a_rate(spec, subject)
     many = asked.seeds or (block.seeds if "seeds" in block.model_fields_set or not testing else ranging.SEEDS)
     return sweeping.Plan(
-        make=build.Variants(spec),
-        space=_rates(spec, subject) if testing else _space(spec, subject, asked, watch, say),
+        make=make,
+        space=_rates(spec, subject) if testing else _space(make, subject, asked, watch, say),
         budget=budget,
         search=name,
         points=asked.points or block.points,
@@ -124,17 +133,17 @@ def _described(spec: Spec) -> dict[str, object]:
     return {name: value for name, value in spec.resolved().items() if name != "sweep"}
 
 
-def _space(spec: Spec, subject: Subject, asked: Asked, watch: Watch, say: Say) -> Space:
-    ranges = spec.sweep.parameters
+def _space(make: build.Variants, subject: Subject, asked: Asked, watch: Watch, say: Say) -> Space:
+    ranges = make.spec.sweep.parameters
     if not ranges:
-        return ranging.default_space(subject, _tested(spec, subject, asked, watch, say))
+        return ranging.default_space(subject, _tested(make, subject, asked, watch, say))
     axes: dict[str, Axis] = {
         RATE if path == OWN_RATE else path: Choices(one.values)
         if one.values is not None
         else Range(one.low or 0.0, one.high or 0.0, one.scale == "log")
         for path, one in ranges.items()
     }
-    return Space(axes, {**values_at(spec, axes), **ranging.configured(subject, axes)})
+    return Space(axes, {**values_at(make.spec, axes), **ranging.configured(subject, axes)})
 
 
 def values_at(spec: Spec, paths: Iterable[str]) -> dict[str, Any]:
@@ -163,15 +172,13 @@ def _at(here: Any, parts: Sequence[str]) -> Any:
     return here
 
 
-def _tested(spec: Spec, subject: Subject, asked: Asked, watch: Watch, say: Say) -> Range | None:
+def _tested(make: build.Variants, subject: Subject, asked: Asked, watch: Watch, say: Say) -> Range | None:
     """Return the range of rates that a range test suggests, None where it gives no answer."""
     rate = float(subject.recipe.hyper["lr"])
     seeds = range(subject.seed, subject.seed + ranging.SEEDS)
     say(f"range test: no ranges are given, so {ranging.SEEDS} runs of {ranging.STEPS} steps with a rising rate find them")
     try:
-        found = ranging.range_test(
-            build.Variants(spec), ranging.tested(rate), runners.get(asked.runner), seeds, watch=watch, say=say
-        )
+        found = ranging.range_test(make, ranging.tested(rate), runners.get(asked.runner), seeds, watch=watch, say=say)
     except NotApplicable as why:
         say(f"range test: no answer, {why}; two decades to either side of the configured rate {rate:g} are searched")
         return None

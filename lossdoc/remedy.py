@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lossdoc.members import Members
-from lossdoc.subject import Subject
+from lossdoc.subject import Point, Subject
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,12 +54,14 @@ def named(values: Mapping[str, Any]) -> str:
 class Patient:
     """What is to be repaired: the subject, and the description it was built from (None where it came from Python code).
 
-    `values` are those by which the description differs from its file, after the changes that have been made already.
+    `values` are those by which the description differs from its file, after the changes that have been made already. `make`
+    builds the subjects of changed descriptions.
     """
 
     subject: Subject
     spec: Spec | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
+    make: Callable[[Point], Subject] | None = None
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

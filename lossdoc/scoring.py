@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from lossdoc import train
 from lossdoc.calling import call_model
 from lossdoc.curve import Series
+from lossdoc.samples import thinned
 from lossdoc.subject import Batch, Split, Subject, Trial
 
+JUDGED = 500  # samples: a gain of `trying.LEAST` is then five of its standard errors of counting
 Measure = Literal["accuracy", "explained variance", "fall of the loss"]
 
 
@@ -54,7 +56,12 @@ class Yardstick:
     @cached_property
     def variances(self) -> dict[Split, float]:
         """The mean squared deviation of each split's targets from their mean."""
-        return {split: _variance(self.subject, split) for split in dict.fromkeys(("train", self.split))}
+        return {split: _variance(self.shown, split) for split in dict.fromkeys(("train", self.split))}
+
+    @cached_property
+    def shown(self) -> Subject:
+        """What models are asked of where curves do not tell: of a large training split a part says enough."""
+        return self.subject if self.reads_curves else thinned(self.subject, "train", JUDGED)
 
     @property
     def reads_curves(self) -> bool:
@@ -70,9 +77,10 @@ class Yardstick:
         """
         if trial.diverged_at is not None:
             return self.chance
-        if trial.model is not None and not self.reads_curves and self.measure != "fall of the loss":
-            return self.of_model(trial.model, split)
         curve, measured = trial.curve, split == "validation" and trial.curve.val is not None
+        known = self.reads_curves or (self.measure == "accuracy" and measured and not math.isnan(trial.val_accuracy))
+        if trial.model is not None and not known and self.measure != "fall of the loss":
+            return self.of_model(trial.model, split)
         if self.measure == "accuracy":
             return trial.val_accuracy if measured else _end(curve.others["train_accuracy"], curve.context.steps_per_epoch)
         loss = trial.val_loss if measured else _end(curve.train, curve.context.steps_per_epoch)
@@ -84,8 +92,8 @@ class Yardstick:
     def of_model(self, model: nn.Module, split: Split) -> float:
         """Return what a trained model knows of a split, by its own answers in evaluation mode."""
         if self.measure == "explained variance":
-            return _explained(_squared_error(self.subject, model, split), self.variances[split])
-        return train.evaluate(self.subject, model, split).accuracy
+            return _explained(_squared_error(self.shown, model, split), self.variances[split])
+        return train.evaluate(self.shown, model, split).accuracy
 
 
 def _end(series: Series, steps_per_epoch: float | None) -> float:

@@ -2,9 +2,10 @@
 
 A change is *confirmed* where it raises the score beyond the noise between seeds: p of the paired test times the number of
 changes tried (Bonferroni) below 5 %, and the gain at least a twentieth of all there is to learn, since an optimum is flat
-and less than that is tuning, not a repair. A gain that is large and not yet sure is measured again from as many new seeds,
-and counts as two tries. A fault that a check proves for certain, such as a softmax applied twice, is confirmed as well where
-the check passes after the change and the score is no worse.
+and less than that is tuning, not a repair; where an experiment has found the cause already, any gain will do. A gain that is
+large and not yet sure is measured again from as many new seeds, and counts as two tries. A fault that a check proves for
+certain, such as a softmax applied twice, is confirmed as well where the check passes after the change and the score is no
+worse.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lossdoc.build import Variants
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.experiments import Experiment, Experiments, Gain
 from lossdoc.findings import Evidence, Finding
-from lossdoc.hypotheses import Hypothesis, certain, hypotheses, is_symptom, passes
+from lossdoc.hypotheses import Hypothesis, by_experiment, certain, hypotheses, is_symptom, passes
 from lossdoc.remedies._applied import applied
 from lossdoc.remedy import Change, Patient
 from lossdoc.rule import patterns
@@ -68,7 +69,7 @@ class Search:
 
     def __post_init__(self) -> None:
         """Prepare to build changed subjects from one reading of the data."""
-        self.make = None if self.patient.spec is None else Variants(self.patient.spec)
+        self.make = self.patient.make or (None if self.patient.spec is None else Variants(self.patient.spec))
         seeds = self.experiments.seeds
         self.others = replace(self.experiments, seeds=tuple(max(seeds) + 1 + place for place in range(len(seeds))), done={})
         self.now: Patient = self.patient
@@ -240,7 +241,9 @@ class Search:
     def confirmed(self, done: Tried) -> bool:
         """Tell whether a change repaired beyond noise."""
         others = sum(one.looks for one in self.tried if one.after is not None and one is not done)
-        return done.gain.mean >= self._least and done.gain.p * (others + done.looks) < LEVEL
+        cause = done.hypothesis.cause
+        least = 0.0 if cause is not None and by_experiment(cause) else self._least  # it was found by what it does
+        return done.gain.mean > least and done.gain.p * (others + done.looks) < LEVEL
 
     @property
     def _least(self) -> float:

@@ -212,11 +212,14 @@ def test_variants_apply_a_point_and_keep_the_data() -> None:
     assert other.batch_size == 100
     assert other.build(0).state_dict()["linear_1.weight"].shape == (9, 64)
     assert next(iter(variants(Point(2, {})).batches("validation", 0))).inputs.shape == (256, 1, 8, 8)
-    kept = variants._kept
+    ((_, kept),) = variants._kept
     variants(Point(3, {"optimizer.lr": 0.1}))
-    assert variants._kept is kept
-    variants(Point(4, {"data.split.validation": 0.3}))
-    assert variants._kept is not kept
+    assert [data for _, data in variants._kept] == [kept]
+    for share in (0.3, 0.4):
+        variants(Point(4, {"data.split.validation": share}))
+        assert len(variants._kept) == 2
+        assert variants._kept[0][1] is kept
+    assert variants.subject().sizes == variants(Point(5, {})).sizes
 
 
 def test_regression_and_yes_or_no(tmp_path: Path) -> None:

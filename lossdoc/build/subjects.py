@@ -106,13 +106,17 @@ def subject(spec: Spec) -> Subject:
 
 
 class Variants:
-    """Makes the subjects of a sweep's points; data are read once and kept between points that share them."""
+    """Makes the subjects of a spec's points; data are read once and kept: the first ones, and those of the point before."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self._kept: tuple[object, Prepared] | None = None
+        self._kept: list[tuple[object, Prepared]] = []
         self._building: tuple[object, Callable[[int], nn.Module]] | None = None
         self._changed: Changes | None = None
+
+    def subject(self) -> Subject:
+        """Return the subject of the spec itself; see `subject`."""
+        return _subject(self.spec, self._prepared(self.spec), self.spec.seed)
 
     def __call__(self, point: Point) -> Subject:
         """Return the subject with the point's values and seed.
@@ -127,7 +131,7 @@ class Variants:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the data out: a worker reads them itself."""
-        return {"spec": self.spec, "_kept": None, "_building": None, "_changed": None}
+        return {"spec": self.spec, "_kept": [], "_building": None, "_changed": None}
 
     def _builder(self, spec: Spec, data: Prepared) -> Callable[[int], nn.Module]:
         """Return the builder of the point before where it would make the same models, which may then be made once."""
@@ -139,9 +143,11 @@ class Variants:
     def _prepared(self, spec: Spec) -> Prepared:
         # batch size matters where a stream is put into batches as it is read; shuffling never does
         key = spec.data.model_copy(update={"shuffle": True, "drop_last": False})
-        if self._kept is None or self._kept[0] != key:
-            self._kept = key, prepare(spec)
-        return self._kept[1]
+        for known, data in self._kept:
+            if known == key:
+                return data
+        self._kept = [*self._kept[:1], (key, prepare(spec))]
+        return self._kept[-1][1]
 
 
 def _subject(spec: Spec, data: Prepared, seed: int, build: Callable[[int], nn.Module] | None = None) -> Subject:

@@ -73,13 +73,12 @@ def over_regularized(experiments: Experiments) -> Answer:
         told = f"at first the gradient of {', '.join(terms)} is {pull:.1g} times that of the loss"
         return Passed(told, {"gradient_ratio": pull})
     found = _without(experiments)
+    severity = _severity(experiments, found, pull)
     longer = experiments.room(2)
-    if found.severity is None and pull >= MATTERS and longer >= LONGER:
+    if severity is None and pull >= MATTERS and longer >= LONGER:
         found = _without(experiments, longer)
+        severity = _severity(experiments, found, pull)
     facts = found.facts if math.isnan(pull) else {**found.facts, "gradient_ratio": pull}
-    severity = found.severity or (Severity.WARNING if _costs(found, pull) else None)
-    grows = found.severity is not None and pull >= MATTERS and experiments.shortened > NEAR
-    severity = Severity.ERROR if grows or _holds_down(found, pull) else severity
     if severity is None:
         return Passed(f"without {', '.join(terms)}: {found.told}", facts)
     beside = "" if math.isnan(pull) else f"; at first the penalties' gradient is {pull:.2g} times the loss's"
@@ -99,6 +98,13 @@ def _without(experiments: Experiments, longer: float = 1.0) -> _compared.Compare
     return _compared.compare(
         experiments, experiments.tried(f"switch the regularization off{told}", off, longer=longer), base
     )
+
+
+def _severity(experiments: Experiments, found: _compared.Compared, pull: float) -> Severity | None:
+    """Return how grave it is what regularization costs, None where it costs nothing to speak of."""
+    severity = found.severity or (Severity.WARNING if _costs(found, pull) else None)
+    grows = found.severity is not None and pull >= MATTERS and experiments.shortened > NEAR
+    return Severity.ERROR if grows or _holds_down(found, pull) else severity
 
 
 def _costs(found: _compared.Compared, pull: float) -> bool:
