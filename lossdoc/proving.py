@@ -126,6 +126,7 @@ def _confirmed(search: Search, done: Tried) -> Finding:
     grave = (
         from_model(finding)
         or not search.short
+        or _explains(search, done)
         or any(one.severity is Severity.ERROR or is_symptom(one) for one in done.hypothesis.findings)
     )
     severity = Severity.ERROR if done.proved and grave and _matters(search, done, finding) else finding.severity
@@ -144,7 +145,13 @@ def _matters(search: Search, done: Tried, finding: Finding) -> bool:
     if finding in done.hypothesis.findings and from_model(finding) and finding.evidence.confidence >= SURE:
         return True  # a check and an experiment, which know nothing of each other, say the same
     clear = max(0.0, done.was - chance) < CLEARLY * (done.became - chance)
-    return clear or any(one.severity is Severity.ERROR for one in (finding, *done.hypothesis.findings))
+    erred = any(one.severity is Severity.ERROR for one in (finding, *done.hypothesis.findings))
+    return clear or erred or _explains(search, done)
+
+
+def _explains(search: Search, done: Tried) -> bool:
+    """Tell whether an error was found and a repair wins more than half of what was missing: it then comes from that."""
+    return done.gain.mean > (1.0 - done.was) / 2 and any(one.severity is Severity.ERROR for one in search.found)
 
 
 def _named(done: Tried, symptom: Finding) -> Finding:
