@@ -272,7 +272,7 @@ def _case(
     with threads(1):
         described = describe(model, data, loss, **given)
         subject = replace(build.subject(described), source=None)  # what it is asked now, the checks need not ask again
-        if not says_the_same(subject, loss):
+        if not says_the_same(subject, loss, data):
             described = describe(model, data, loss, own_loss=True, **given)
             subject = replace(build.subject(described), source=None)
         yield Case(described, subject, wanted, unwanted)

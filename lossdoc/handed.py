@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from lossdoc import probe
+from lossdoc.build.data import is_column
 from lossdoc.errors import UserError, kind_of, user_code
 from lossdoc.spec import Spec, made
 from lossdoc.subject import Subject
@@ -171,10 +172,11 @@ def _device(model: Any) -> str:
     return "auto" if first is None else first.device.type
 
 
-def says_the_same(subject: Subject, loss: Any) -> bool:
+def says_the_same(subject: Subject, loss: Any, data: Any) -> bool:
     """Tell whether the word that stands for a loss of torch's says of the first answers what that loss itself does.
 
-    lossdoc's own losses bring outputs (n, 1) and targets (n,) into one shape; torch's broadcast them, or refuse.
+    lossdoc's own losses bring outputs (n, 1) and targets (n,) into one shape; torch's broadcast them, or refuse. Of class
+    numbers that come as a column, torch's sees the column.
     """
     loss = _instance(loss)
     if _builtin(loss) is None:
@@ -185,10 +187,16 @@ def says_the_same(subject: Subject, loss: Any) -> bool:
     except Exception:  # noqa: BLE001 - whoever judges it will say why
         return True
     try:
-        own = float(loss(outputs, batch.targets))
+        own = float(loss(outputs, batch.targets[:, None] if _in_a_column(data) else batch.targets))
     except Exception:  # noqa: BLE001 - whatever torch says, it is not what the word says
         return False
     return math.isclose(own, word, rel_tol=1e-4, abs_tol=1e-6) or math.isnan(own + word)
+
+
+def _in_a_column(data: Any) -> bool:
+    """Tell whether data are arrays whose targets are a column of class numbers."""
+    data = data.get("train") if isinstance(data, Mapping) else data
+    return isinstance(data, tuple | list) and len(data) == 2 and is_column(data[1])
 
 
 def _instance(loss: Any) -> Any:

@@ -247,6 +247,10 @@ def test_a_loss_of_torchs_broadcasts_as_torch_does(loss: Any) -> None:
 
 def test_a_loss_of_torchs_refuses_what_torch_refuses() -> None:
     labels = (COLUMN[:, 0] > 0).long()
+    for data in ((COLUMN, labels[:, None]), {"train": (COLUMN, labels[:, None].numpy())}):
+        assert lossdoc.check(nn.Linear(5, 2), data, "cross_entropy", select=["initial-loss"]).primary == "healthy"
+        with pytest.raises(UserCodeError, match="multi-target"):
+            lossdoc.check(nn.Linear(5, 2), data, nn.CrossEntropyLoss())
     with pytest.raises(UserCodeError, match="size"):
         lossdoc.check(nn.Linear(5, 1), (COLUMN, labels.float()), nn.BCEWithLogitsLoss())
 

@@ -21,7 +21,7 @@ from lossdoc.build.preprocessing import Steps, preprocess
 from lossdoc.build.seeding import seeded
 from lossdoc.datasets.source import Data, Goal, OwnSource
 from lossdoc.errors import UserError
-from lossdoc.parts.losses import ModelLoss
+from lossdoc.parts.losses import ModelLoss, OwnLoss
 from lossdoc.spec import Spec
 from lossdoc.subject import Split
 
@@ -144,19 +144,26 @@ def _data(spec: Spec, inputs: NDArray[Any], targets: NDArray[Any]) -> Data:
         _fail(spec, f"got inputs of {inputs.dtype}; numbers are meant", "data")
     if targets.dtype.kind not in "biuf":
         _fail(spec, f"got targets of {targets.dtype}; class numbers from 0, or numbers to be predicted, are meant", "data")
-    if targets.dtype.kind in "biu" and targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]  # a column of class numbers
+    if is_column(targets) and not isinstance(spec.loss, OwnLoss):  # to one of the user's own they stay as they are
+        targets = targets[:, 0]
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
         _fail(
             spec, f"got inputs shaped {inputs.shape} and targets shaped {targets.shape}; as many of both are meant", "data"
         )
     whole = targets.dtype.kind in "biu"
-    count = spec.data.classes or (int(targets.max()) + 1 if whole and targets.size and targets.ndim == 1 else 0)
+    single = targets.size > 0 and (targets.ndim == 1 or is_column(targets))
+    count = spec.data.classes or (int(targets.max()) + 1 if whole and single else 0)
     keep = inputs.dtype.kind in "iu" and inputs.dtype.itemsize > 1  # token numbers; bytes are pixels
     names = tuple(map(str, range(count))) if whole and count <= 2**20 else ()
     return Data(
         inputs.astype(np.int64 if keep else np.float32), targets.astype(np.int64 if whole else np.float32), classes=names
     )
+
+
+def is_column(targets: Any) -> bool:
+    """Tell whether targets are an array or tensor of class numbers shaped (n, 1)."""
+    whole = str(getattr(targets, "dtype", "")).removeprefix("torch.").startswith(("int", "uint", "bool"))
+    return whole and len(targets.shape) == 2 and targets.shape[1] == 1
 
 
 def _arrays(spec: Spec, data: Data) -> Prepared:
