@@ -15,6 +15,7 @@ from lossdoc.build import subject as built
 from lossdoc.build.subjects import OwnLossFunction
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Evidence, Finding, Severity
+from lossdoc.parts.losses import Mse
 from lossdoc.remedies._applied import applied
 from lossdoc.remedy import Change, Patient, remedies
 from lossdoc.rule import checks, patterns
@@ -293,6 +294,18 @@ def test_outputs_get_the_shape_of_the_targets() -> None:
             assert "squeeze(-1)" in change.line
             assert rule.fires(applied(Patient(sick), change, None).subject) is None
     assert list(remedy.changes(Patient(specimens.healthy()), finding("shape-broadcast"))) == []
+
+
+@pytest.mark.parametrize("end", ["Softmax", "Identity"])
+def test_rows_of_a_one_get_the_cross_entropy(end: str) -> None:
+    given = {"dim": -1} if end == "Softmax" else {}
+    build, batches = specimens.followed_by(specimens.mlp(10), end, **given), specimens.fed(specimens.ten_hot)
+    sick = specimens.regression(loss=Mse(), build=build, batches=batches)
+    (change,) = remedies.get("loss-for-task").changes(Patient(sick), finding("label-coding"))
+    after = applied(Patient(sick), change, None).subject
+    outputs, targets = first_outputs(after), next(iter(sick.batches("train", 0))).targets
+    logits = outputs.log() if end == "Softmax" else outputs
+    torch.testing.assert_close(after.loss(outputs, targets), nn.functional.cross_entropy(logits, targets))
 
 
 def test_a_loss_of_ones_own_is_averaged() -> None:

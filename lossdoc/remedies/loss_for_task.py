@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from torch import Tensor
+
+from lossdoc import probe
+from lossdoc.build.subjects import OwnLossFunction
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Finding
-from lossdoc.parts.losses import BuiltinLoss, ModelLoss
+from lossdoc.parts.losses import TINY, BuiltinLoss, ModelLoss
 from lossdoc.remedies import _layers
 from lossdoc.remedies._symptoms import ANY
 from lossdoc.remedy import Change, Patient, Remedy
@@ -18,6 +25,10 @@ NAMES = ("unbounded-loss", "label-coding", "shape-broadcast", "metric-mismatch",
 
 def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
     """Yield the usual loss, on logits, for a loss of one's own or one that is unusual for the task."""
+    one_hot = _on_rows(patient) if finding.name == "label-coding" else None
+    if one_hot is not None:
+        yield one_hot
+        return
     spec, word = patient.spec, USUAL.get(patient.subject.task)
     if spec is None or word is None or isinstance(spec.loss, ModelLoss):
         return
@@ -33,6 +44,32 @@ def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
     )
     task = SPOKEN.get(patient.subject.task, patient.subject.task)
     yield Change(f"use {word}, the usual loss of a {task}", values, causes)
+
+
+def _on_rows(patient: Patient) -> Change | None:
+    """Return the cross-entropy of rows of a 1 and zeros with as many outputs; None where the targets are not such."""
+    try:
+        batch, outputs = probe.first_answer(patient.subject)
+    except NotApplicable:
+        return None
+    targets = batch.targets
+    if not isinstance(targets, Tensor) or targets.shape != outputs.shape or targets.ndim != 2 or targets.shape[1] < 3:
+        return None
+    if not bool(((targets == 0) | (targets == 1)).all() & (targets.sum(1) == 1).all()):
+        return None
+    shares = probe.are_shares(outputs)
+    entropy = OwnLossFunction("cross_entropy", partial(_entropy, shares=shares), "probabilities" if shares else "logits")
+    return Change(
+        "use cross_entropy, the usual loss of a classification",
+        causes=("label-coding",),
+        apply=lambda subject: replace(subject, loss=entropy),
+        line="nn.CrossEntropyLoss()(logits, targets.argmax(1))  # and no softmax at the end of the model",
+    )
+
+
+def _entropy(outputs: Tensor, targets: Tensor, *, shares: bool) -> Tensor:
+    logarithms = outputs.clamp_min(TINY).log() if shares else outputs.log_softmax(1)
+    return -(targets * logarithms).sum(1).mean()
 
 
 LOSS_FOR_TASK = Remedy(NAMES, changes, ("initial-loss", *ANY), prior=0.8)
