@@ -290,13 +290,17 @@ def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Rep
     many, none = needed(patient, sick), Experiments(subject, (subject.seed,), 1)
     experiments = case.bench.experiments(subject, case.until, case.until, many) if sick else none
     report = proving.prove(patient, sick, experiments, case.progress.say)
-    if fix is None:
-        return report
-    values = report.matter.values if isinstance(report.matter, proving.Repair) else {}
-    if not values:
-        return replace(report, notes=(*report.notes, f"nothing to write to {fix}: no change of the file is confirmed"))
-    applying.write(fix, case.spec, values)
-    return replace(report, notes=(*report.notes, f"{fix}: a copy of the file with what is confirmed"))
+    return report if fix is None else replace(report, notes=(*report.notes, _fixed(case, report, fix)))
+
+
+def _fixed(case: Case, report: Report, fix: Path) -> str:
+    """Write the repaired file, where what is confirmed can be written there; say what was done."""
+    if not isinstance(report.matter, proving.Repair):
+        return f"nothing to write to {fix}: no change of the file is confirmed"
+    if not report.matter.values:
+        return f"nothing to write to {fix}: what is confirmed is a change of your own code"
+    applying.write(fix, case.spec, report.matter.values)
+    return f"{fix}: a copy of the file with what is confirmed"
 
 
 def _judged(case: Case, name: str) -> bool:

@@ -31,6 +31,8 @@ def prepare(folder: Path, *, force: bool) -> None:
         full = any(folder.iterdir())
         if full and not force:
             raise UserError.of(f"--out {folder} is not empty; --force replaces the report in it", kind="output")
+    except FileExistsError:
+        raise UserError.of(f"--out {folder} is a file; a folder is meant", kind="output") from None
     except OSError as bad:
         raise UserError.of(f"--out {folder} cannot be written: {bad.strerror}", kind="output") from None
     if not os.access(folder, os.W_OK):

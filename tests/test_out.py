@@ -118,11 +118,11 @@ def test_a_sweep_and_a_memorization_are_drawn_and_written(tmp_path: Path) -> Non
     np.testing.assert_array_equal(attempt, known.attempts[0].curve.train.value)
 
 
-@pytest.mark.parametrize("kind", ["file", "below a file"])
-def test_what_is_no_folder_is_refused(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("place", "told"), [("taken", "is a file; a folder is meant"), ("taken/out", "cannot be written")])
+def test_what_is_no_folder_is_refused(place: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(UserError, match="cannot be written"):
-        reporting.prepare(tmp_path / ("taken" if kind == "file" else "taken/out"), force=True)
+    with pytest.raises(UserError, match=told):
+        reporting.prepare(tmp_path / place, force=True)
     assert (tmp_path / "taken").read_text() == "mine"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -182,6 +183,10 @@ def test_no_file_is_written_over(tmp_path: Path) -> None:
     case = sick(tmp_path)
     healthy = checkup.causes(case, [], tmp_path / "other.yaml")
     assert healthy.notes[-1] == f"nothing to write to {tmp_path / 'other.yaml'}: no change of the file is confirmed"
+    repair = slow().matter
+    assert isinstance(repair, proving.Repair)
+    in_code = replace(healthy, matter=replace(repair, values={}))
+    assert "your own code" in checkup._fixed(case, in_code, tmp_path / "other.yaml")
     assert not (tmp_path / "other.yaml").exists()
     (tmp_path / "model.fixed.yaml").write_text("mine")
     with pytest.raises(Exception, match="exists already"):
