@@ -75,7 +75,7 @@ def test_told_columns_win_and_ambiguous_ones_are_spoken_of() -> None:
     [
         ("step,loss,vloss", "'vloss' is"),
         ("Epoche,Verlust,Gesamtverlust", "'Gesamtverlust' is"),
-        ("step,loss,validation,dev_ppl", "'validation', 'dev_ppl' are"),
+        ("step,loss,holdout,dev_ppl", "'holdout', 'dev_ppl' are"),
         ("step,loss,val_loss,val_mae", ""),  # there is a validation loss
         ("step,loss,val_acc,eval_runtime,loss_scale,best_val_loss,lr,elapsed", ""),
     ],
@@ -85,6 +85,14 @@ def test_a_column_that_may_be_a_loss_is_not_left_out_without_a_word(header: str,
     found = table(rows(header, *(",".join(str(line + 1 + place) for place in range(width)) for line in range(3))))
     said = f"{overlooked} not read as a loss: --val or --train COLUMN takes it"
     assert columns.choose(found).notes == ((said,) if overlooked else ())
+
+
+@pytest.mark.parametrize(("values", "taken"), [("1.2,1.3,1.9", True), ("0.6,0.5,0.4", True), ("0.5,0.7,0.9", False)])
+def test_validation_alone_is_its_loss_unless_it_may_be_an_accuracy(values: str, taken: bool) -> None:
+    lines = (f"{place},{1 / (1 + place)},{value}" for place, value in enumerate(values.split(",")))
+    roles = columns.choose(table(rows("step,loss,val", *lines)))
+    assert roles.val == ("val" if taken else None)
+    assert "--val" in roles.notes[0]
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,13 @@ def test_rows_of_a_one_get_the_cross_entropy(end: str) -> None:
     torch.testing.assert_close(after.loss(outputs, targets), nn.functional.cross_entropy(logits, targets))
 
 
+def test_what_was_frozen_learns() -> None:
+    sick = specimens.healthy(build=specimens.frozen(specimens.mlp(depth=2), 2))
+    (change,) = remedies.get("unfreeze").changes(Patient(sick), finding("frozen-parameters"))
+    assert checks.get("frozen-parameters").fires(applied(Patient(sick), change, None).subject) is None
+    assert list(remedies.get("unfreeze").changes(Patient(specimens.healthy()), finding("frozen-parameters"))) == []
+
+
 def test_a_loss_of_ones_own_is_averaged() -> None:
     def total(outputs: Tensor, targets: Tensor) -> Tensor:
         return nn.functional.cross_entropy(outputs, targets, reduction="sum")

@@ -47,6 +47,7 @@ TRAIN = ("train", "training", "tr", "trn", "learn", "trainings", "entraînement"
 VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing", "validierung",
        "validierungs", "validación", "validacion", "validação", "validacao", "validazione", "validatie", "validerings",
        "validering", "walidacyjna", "walidacji", "валидации", "验证", "驗證", "検証", "测试", "검증")  # fmt: skip
+BARE = ("val", "valid", "validation", "dev", "eval", "test")
 STEP = ("step", "steps", "iteration", "iterations", "iter", "iters", "it", "update", "updates", "batch", "batches", "epoch",
         "epochs", "index", "schritt", "schritte", "étape", "etape", "paso", "pasos", "passo", "passi", "epoche", "epochen",
         "époque", "epoque", "época", "epoca")  # fmt: skip
@@ -109,6 +110,8 @@ def choose(
         losses = named  # the error will name it
     val = val or _pick(_ranked(losses, VAL, need=True), "val", notes)
     train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, need=False), "train", notes)
+    if train is not None and val is None:
+        val = _bare(table, numeric, train, notes)
     if train is None and val is None:
         step, train = _headless(table, step)
     elif train is None:
@@ -212,6 +215,29 @@ def _pick(ranked: Ranked, what: str, notes: list[str]) -> str | None:
         side = {"train": "training", "val": "validation"}[what]
         notes.append(f"'{ranked[0][1]}' is taken for the {side} loss; {rest} would do too: --{what} COLUMN takes another")
     return ranked[0][1] if ranked else None
+
+
+def _bare(table: Table, names: Sequence[str], train: str, notes: list[str]) -> str | None:
+    """Return the column called "val", "test" or the like and no more, as `loss=0.53 val=0.61` has it.
+
+    None where it may be an accuracy: below 1 and rising.
+    """
+    name = next((each for each in names if len(words(each)) == 1 and is_bare(each)), None)
+    if name is None or name == train:
+        return None
+    values = table.columns[name].values
+    values = values[np.isfinite(values)]
+    quarter = max(1, len(values) // 4)
+    share = len(values) and values.min() >= 0 and values.max() <= 1
+    if not len(values) or (share and np.median(values[-quarter:]) > np.median(values[:quarter])):
+        return None
+    notes.append(f"'{name}' is taken for the validation loss: --val COLUMN takes another")
+    return name
+
+
+def is_bare(name: str) -> bool:
+    """Tell whether a name says that something is of validation, and not what."""
+    return name.lower() in BARE
 
 
 def _overlooked(names: Sequence[str], *, has_val: bool) -> list[str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from lossdoc.columns.naming import TRAIN, VAL, is_loss, words
+from lossdoc.columns.naming import TRAIN, VAL, is_bare, is_loss, words
 from lossdoc.curve import Table
 from lossdoc.reader import Reader
 from lossdoc.readers._records import (
@@ -133,6 +133,8 @@ def _values(line: str) -> dict[str, float]:
     sides: list[tuple[int, str]] | None = None
     for match in PAIR.finditer(line):
         name = _name(match[1])
+        if name is None and is_bare(match[1]) and line[match.end(1)] in "=:":
+            name = match[1]
         if name is None:
             continue
         if not has_side(name) and (is_loss(name) or _holds(name)):
