@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -16,13 +17,19 @@ from lossdoc.curve import Context, Curve, Runs, Table
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
-from lossdoc.features.shape import STILL, shape
+from lossdoc.features.shape import STILL, Shape, shape
 from lossdoc.findings import Evidence, Report, Severity
 from lossdoc.rule import Rule, comparisons, examine, patterns, resolve
 
 FEWEST = 7
 """Below this many points no rank test can prove anything: the least two-sided p of Kendall's is 2/n!, 0.0028 at six and
 0.0004 at seven points, and with 15 patterns a test at 1 % asks for 0.01/15 = 0.0007 (Bonferroni)."""
+
+EARLY, HIGH = 0.1, 1.1
+"""Of a run the part in which a loss that was higher by a tenth may fall "at once"."""
+MANY, NEAR, SAME = 10, 0.03, 0.02
+"""Classes up to which the costs of guesses, log n, lie further apart than 4 %, how far above one of them a loss is still
+taken for it (a network that answers the same for all inputs pays for its steps), and how much it may have moved since."""
 
 
 def examine_curve(
@@ -189,9 +196,35 @@ def _unearned(curve: Curve) -> str | None:
         return f"the loss stays about {s.end:.4g}, and is too short or too noisy to show whether it falls"
     both = [(s.start, s.end)] if s.val is None else [(s.start, s.end), (float(s.val.value[0]), s.val_end)]
     fallen = max(1 - end / max(start, 1e-300) for start, end in both)
+    stuck = _at_a_guess(s)
+    if stuck is not None:
+        return stuck
     if s.y.min() > 0 and fallen < STILL:
         return f"no pattern explains it, but the loss has fallen by {fallen:.1%} only, from {s.start:.4g} to {s.end:.4g}"
     return None
+
+
+def _at_a_guess(s: Shape) -> str | None:
+    """Say that a loss fell to what a uniform guess costs and has stayed there since, where nobody told the classes.
+
+    So looks a network that a learning rate far too high has broken in its first steps; and by chance one that learned fast.
+    """
+    early = max(1, math.ceil(EARLY * s.n))
+    late, part = s.y[early:], (s.n - early) // 3
+    if s.uniform is not None or part < FEWEST // 2 or not s.y.min() > 0:
+        return None
+    level, change = series.median(late), series.median(late[-part:]) / series.median(late[:part]) - 1
+    if not math.log(2) <= level < math.log(MANY + 1) or abs(change) > SAME:
+        return None
+    classes = math.floor(math.exp(level))  # the most whose guess costs no more
+    if level > (1 + NEAR) * math.log(classes):
+        return None
+    if not float(s.y[:early].max()) > HIGH * level:
+        return None
+    return (
+        f"the loss fell to {level:.4g} at once and has stayed there: about what guessing among {classes} classes costs (log "
+        f"{classes} = {math.log(classes):.4g}); --classes tells whether it has learned anything"
+    )
 
 
 def _sure(curve: Curve) -> float:

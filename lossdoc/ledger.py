@@ -88,13 +88,7 @@ class Ledger:
         """
         from lossdoc import storage as storages
 
-        if folder == LATEST and not folder.exists():
-            folders = [path.parent for path in (root / name).glob(f"*/{JOURNAL}")]
-            if not folders:
-                raise UserError.of(f"there is no sweep to resume in {root / name}", kind="resume")
-            folder = max(folders, key=lambda each: each.name)
-        if not (folder / JOURNAL).exists():
-            raise UserError.of(f"there is no {JOURNAL} in it, so no sweep to resume", kind="resume", file=folder)
+        folder = begun(root, name, folder)
         kept = storages.in_file(folder / JOURNAL)
         study = _study(kept, folder.resolve().name, facts)
         if differs := differences(kept.get_study_user_attrs(study)["plan"], _stored(facts)):
@@ -337,3 +331,19 @@ def _distribution(axis: Axis | None, value: Any) -> BaseDistribution | None:
 def _storable(value: Any) -> Any:
     """Return a value as what Optuna can store; lists and mappings become text."""
     return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value, default=str)
+
+
+def begun(root: Path, name: str, folder: Path = LATEST) -> Path:
+    """Return the folder of a sweep to go on with; `last` is the newest of those below `root/name`.
+
+    Raises:
+        UserError: when there is none.
+    """
+    if folder == LATEST and not folder.exists():
+        folders = [path.parent for path in (root / name).glob(f"*/{JOURNAL}")]
+        if not folders:
+            raise UserError.of(f"there is no sweep to resume in {root / name}", kind="resume")
+        folder = max(folders, key=lambda each: each.name)
+    if not (folder / JOURNAL).exists():
+        raise UserError.of(f"there is no {JOURNAL} in it, so no sweep to resume", kind="resume", file=folder)
+    return folder

@@ -360,3 +360,22 @@ def test_extreme_arrays_get_a_report(values: Floats) -> None:
         "healthy",
         "slow-learning",
     }
+
+
+@pytest.mark.parametrize(
+    ("level", "first", "classes", "verdict"),
+    [
+        (1.63, 11.0, None, "inconclusive"),  # log 5 = 1.609
+        (1.63, 11.0, 5, "lr-too-high"),
+        (1.75, 11.0, None, "healthy"),  # no guess among so few classes costs that
+    ],
+)
+def test_a_loss_that_fell_to_a_guess_at_once_is_not_healthy(
+    level: float, first: float, classes: int | None, verdict: str
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.03, 61)
+    losses = np.concatenate([[first, 2.4, 2.1], level + noise])
+    report = examine_curve(Curve(Series.of(losses), context=Context(classes=classes)))
+    assert report.primary == verdict
+    if verdict == "inconclusive":
+        assert "--classes" in (report.inconclusive or "")

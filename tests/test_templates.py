@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lossdoc.build import subject, trial
 from lossdoc.errors import UserCodeError, UserError
 from lossdoc.pages import page
-from lossdoc.spec import TEMPLATES, load, loads, schema, template, words
+from lossdoc.spec import TEMPLATES, Spec, load, loads, schema, template, words
 from tests.conftest import PROJECT, Run
 
 
@@ -65,6 +65,12 @@ def test_every_word_has_a_page(word: str) -> None:
     text = page(word)
     assert re.search(rf"^{word} \(an? ", text, re.MULTILINE)
     assert all(len(line) <= 78 for line in text.splitlines())
+
+
+def test_every_block_has_a_page() -> None:
+    assert set(words.blocks()) == {*Spec.model_fields} - {"version", "name", "seed", "python_path"}
+    assert "f(model, batch, optimizer) -> loss" in page("step")
+    assert "One of the words cross_entropy, bce" in page("loss")
 
 
 def test_the_pages_of_words_that_differ_from_the_notes_show_both() -> None:

@@ -129,6 +129,18 @@ def outburst(s: Shape, times: float, left: float) -> Sign:
     return Sign(ratio / times if s.end > left * level else 0.0, summary, 0, s.n - 1)
 
 
+def broken(s: Shape, times: float) -> Sign:
+    """Begin above the end by `times` and by more than noise, fall no lower than a uniform guess among the classes, and stay.
+
+    A network whose units the first steps have killed answers the same for all inputs.
+    """
+    level, first = math.log(max(s.curve.context.classes or 1, 1)), float(s.y[0])
+    if not (level and s.end >= level and first - s.end > 5 * s.noise) or s.late_trend.z < -2.58:
+        return NONE
+    summary = f"begins with {first:.3g} and falls to that of a uniform guess, {level:.4g}, but no further"
+    return Sign(first / (times * s.end), summary, 0, s.n - 1)
+
+
 def jagged(s: Shape, share: float) -> Sign:
     """Jump, by epoch, from one mean to the next by a share of what was learned after the first third, in both losses.
 

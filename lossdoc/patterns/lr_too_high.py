@@ -45,6 +45,7 @@ def lr_too_high(
     jagged: float = 0.075,
     unsteady: float = 0.15,
     aloft: float = 2.0,
+    broken: float = 1.1,
 ) -> Evidence | None:
     """The loss blows up, loses again what it had gained, or wanders about without settling.
 
@@ -72,7 +73,7 @@ def lr_too_high(
         Warm restarts and cyclic rates swing on purpose; a change of the data in the middle of a run loses ground too.
 
     Decided by:
-        Eleven signs, any of which will do. Peak: in the first half a loss above `peak` times that of having learned nothing,
+        Twelve signs, any of which will do. Peak: in the first half a loss above `peak` times that of having learned nothing,
         beyond twelve means of an exponential tail of the later noise, after a real rise. Setback: the smooth loss rises
         again by `setback` of what was learned, far beyond its noise; in a log by epoch, training and validation both do.
         After these two more than `left` must be left at the end: a run that recovers is no failure. Above: it ends above
@@ -82,7 +83,8 @@ def lr_too_high(
         after the first third is `jagged` of what was learned, in both losses: twice the largest of a hundred healthy runs
         (`benchmarks/runs.py`), for an epoch's mean has hardly any noise of its own. Unsteady: both losses lie flat but jump
         by `unsteady` of their level from epoch to epoch, as some 45 samples' means would. Aloft: three of twenty blocks lie
-        above `aloft` times the loss it began with, whatever comes after.
+        above `aloft` times the loss it began with, whatever comes after. Broken: with known classes it begins above `broken`
+        times its end, beyond five deviations of the noise, and ends no lower than log n, falling no more.
 
     Sources:
         - Goodfellow, Bengio, Courville, Deep Learning, 2016, section 8.3 and 11.4.1
@@ -101,6 +103,7 @@ def lr_too_high(
             signs.outburst(s, outburst, left),
             signs.jagged(s, jagged),
             signs.aloft(s, aloft),
+            signs.broken(s, broken),
         ]
     if s.left > left and not s.flat:
         found += [signs.peak(s, peak), signs.setback(s, setback)]

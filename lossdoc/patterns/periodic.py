@@ -83,7 +83,9 @@ def periodic(
     s = shape(curve)
     known = curve.context.steps_per_epoch
     if s.by_epoch:
-        raise NotApplicable("the log is by epoch: what repeats within an epoch cannot be seen")
+        raise NotApplicable(
+            "the losses are of epochs, or no closer than those of validation: what repeats within an epoch cannot be seen"
+        )
     if known is None:
         waves_seen, least, tests = _guesses(s, fewest), guessed_share, s.n
     else:

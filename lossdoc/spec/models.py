@@ -95,6 +95,13 @@ class Train(Block):
     precision: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
 
 
+class Step(Own):
+    """The user's own training step: f(model, batch, optimizer) -> loss, which gets its `args` by name.
+
+    It also gets `loss_fn`, `step`, `epoch`, `scheduler` and `scaler` where it asks for them by these names.
+    """
+
+
 class Overfit(Block):
     """The few samples that the model must be able to memorize."""
 
@@ -165,7 +172,7 @@ class Spec(Block):
     regularization: Regularization = Regularization.model_construct()
     schedule: ScheduleWord = Constant.model_construct()
     train: Train = Train.model_construct()
-    step: Own | None = None
+    step: Step | None = None
     overfit: Overfit = Overfit.model_construct()
     sweep: Sweep = Sweep.model_construct()
     checks: Checks = Checks.model_construct()

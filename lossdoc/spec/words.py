@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from typing import get_args
 
 from pydantic_core import PydanticUndefined
 
+from lossdoc.spec.models import Spec
 from lossdoc.spec.plain import plain
 from lossdoc.spec.resolve import keys_of, meaning
 from lossdoc.spec.tables import TABLES
@@ -19,26 +21,51 @@ OWN_CODE = (
 
 
 def names() -> list[str]:
-    """Return every word of the language, each once."""
-    return list(dict.fromkeys(name for words in TABLES.values() for name in words))
+    """Return every word of the language and every block, each once."""
+    return list(dict.fromkeys([*(name for words in TABLES.values() for name in words), *blocks()]))
+
+
+def blocks() -> dict[str, type[Block]]:
+    """Return the blocks of a model.yaml by their names: those that hold keys, and those that are one of a kind of words."""
+    found: dict[str, type[Block]] = {}
+    for name, info in Spec.model_fields.items():
+        for kind in (info.annotation, *get_args(info.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Block):
+                found[name] = kind
+    return found
 
 
 def page(name: str, width: int = 78) -> str | None:
-    """Return the page of a word, of each where several kinds of blocks have one so called; None where there is none."""
+    """Return the page of a block or a word, of each where several are so called; None where nothing is."""
     found = [(kind, words[name]) for kind, words in TABLES.items() if name in words]
-    parts = [_page(kind, word, width) for kind, word in found]
+    parts = [_block(name, blocks()[name], width)] if name in blocks() else []
+    parts += [_page(kind, word, width) for kind, word in found]
     if name == "call":
         parts.append("\n".join([*textwrap.wrap(OWN_CODE, width), ""]))
     return "\n".join(parts) or None
 
 
+def _block(name: str, block: type[Block], width: int) -> str:
+    lines = [f"{name} (a block of model.yaml)", "", *_told(block, width)]
+    words = next((words for kind, words in TABLES.items() if kind is block), None)
+    if words is not None:
+        one = f"One of the words {', '.join(words)}; each has a page."
+        return "\n".join([*lines, *textwrap.wrap(one, width), ""])
+    return "\n".join([*lines, *_keys(block, width)])
+
+
+def _told(block: type[Block], width: int) -> list[str]:
+    paragraphs = inspect.cleandoc(block.__doc__ or "").split("\n\n")
+    return [line for paragraph in paragraphs for line in (*textwrap.wrap(paragraph, width), "")]
+
+
+def _keys(block: type[Block], width: int) -> list[str]:
+    keys = keys_of(block)
+    return ["Keys", *(line for key in keys for line in _key(block, key, width)), ""] if keys else []
+
+
 def _page(kind: type[Word], word: type[Word], width: int) -> str:
-    lines = [f"{word.word} ({kind.kind})", ""]
-    for paragraph in inspect.cleandoc(word.__doc__ or "").split("\n\n"):
-        lines += [*textwrap.wrap(paragraph, width), ""]
-    keys = keys_of(word)
-    if keys:
-        lines += ["Keys", *(line for key in keys for line in _key(word, key, width)), ""]
+    lines = [f"{word.word} ({kind.kind})", "", *_told(word, width), *_keys(word, width)]
     if word.shorthand is not None and word.word != "call":
         lines += [f"`{word.word}: VALUE` is short for `{word.word}: {{{word.shorthand}: VALUE}}`.", ""]
     return "\n".join(lines)
