@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 ENDS = ("double-softmax", "missing-activation", "one-unit-softmax", "softmax-axis", "output-range", "head-width")
+EDGE = 1e-6  # of a probability from 0 and 1: nearer to 1 float32 has next to none
 LAST = ("Softmax", "LogSoftmax", "Sigmoid", "Tanh", "ReLU", "Softplus")
 
 
@@ -135,7 +136,7 @@ def _logarithms(outputs: Tensor) -> Tensor:
 
 
 def _log_odds(outputs: Tensor) -> Tensor:
-    return outputs.logit(TINY)
+    return outputs.logit(EDGE)
 
 
 def _dropped(model: nn.Module, name: str) -> nn.Module:
