@@ -225,3 +225,10 @@ def _bytes(part: Tensor) -> bytes:
 def _tensors(part: Any) -> list[Tensor]:
     parts = part.values() if isinstance(part, Mapping) else [part]
     return [each for each in parts if isinstance(each, Tensor)]
+
+
+def one_hot(targets: Tensor) -> bool:
+    """Tell whether targets (..., n) are rows of a 1 and zeros."""
+    if targets.ndim < 2 or targets.shape[-1] < 2:
+        return False
+    return bool(((targets == 0) | (targets == 1)).all() & (targets.sum(-1) == 1).all())

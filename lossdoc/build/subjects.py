@@ -102,7 +102,7 @@ def subject(spec: Spec) -> Subject:
         UserError: when data or code are not there, or do not fit.
         UserCodeError: when the user's own code raises.
     """
-    return _subject(spec, prepare(spec), spec.seed)
+    return Variants(spec).subject()
 
 
 class Variants:

@@ -101,23 +101,17 @@ def label_coding(subject: Subject, *, slower: float = 10.0) -> Answer:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import probe, samples
 
     asked = _answers.probed(subject)
     targets = torch.cat([batch.targets.double() for batch in probe.take(subject, samples=256)])
-    one_hot, counted = _one_hot(targets), _numbered(targets)
+    one_hot, counted = samples.one_hot(targets), _numbered(targets)
     found = _distributions(subject, asked)
     if found is None and _answers.is_own(subject):
         found = _number_everywhere(asked, counted) or _silent_class(asked)
     if found is None and _answers.knows_loss(subject):
         found = _one_hot_elsewhere(subject, asked, slower) if one_hot else _class_numbers(subject, asked, counted)
     return found or Passed("the targets have the form that the loss takes")
-
-
-def _one_hot(targets: Tensor) -> bool:
-    if targets.ndim < 2 or targets.shape[-1] < 2:
-        return False
-    return bool(((targets == 0) | (targets == 1)).all() & (targets.sum(-1) == 1).all())
 
 
 def _numbered(targets: Tensor) -> int:

@@ -222,7 +222,7 @@ def _bare(table: Table, names: Sequence[str], train: str, notes: list[str]) -> s
 
     None where it may be an accuracy: below 1 and rising.
     """
-    name = next((each for each in names if len(words(each)) == 1 and is_bare(each)), None)
+    name = next((each for each in names if is_bare(each)), None)
     if name is None or name == train:
         return None
     values = table.columns[name].values

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lossdoc import probe
+from lossdoc import probe, samples
 from lossdoc.build.subjects import OwnLossFunction
 from lossdoc.errors import NotApplicable
 from lossdoc.findings import Finding
@@ -55,7 +55,7 @@ def _on_rows(patient: Patient) -> Change | None:
     targets = batch.targets
     if not isinstance(targets, Tensor) or targets.shape != outputs.shape or targets.ndim != 2 or targets.shape[1] < 3:
         return None
-    if not bool(((targets == 0) | (targets == 1)).all() & (targets.sum(1) == 1).all()):
+    if not samples.one_hot(targets):
         return None
     shares = probe.are_shares(outputs)
     entropy = OwnLossFunction("cross_entropy", partial(_entropy, shares=shares), "probabilities" if shares else "logits")
