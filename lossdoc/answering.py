@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -83,35 +83,6 @@ def _done(work: Work, found: Found, progress: Progress) -> BaseException | None:
     except (Exception, KeyboardInterrupt) as bad:  # noqa: BLE001 - told of below, after what was found is safe
         return bad
     return None
-
-
-@contextmanager
-def prints_on_stderr() -> Iterator[None]:
-    """Send to stderr what the user's own code prints, also that of worker processes and of libraries in C.
-
-    These know standard output by its number only.
-    """
-    kept = _swapped()
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        if kept is not None:
-            if sys.__stdout__ is not None:
-                sys.__stdout__.flush()
-            os.dup2(kept, 1)
-            os.close(kept)
-
-
-def _swapped() -> int | None:
-    """Let the number of standard output mean standard error; return another for what it meant, None where it is closed."""
-    try:
-        kept = os.dup(1)
-    except OSError:
-        return None
-    with suppress(OSError):  # standard error is closed: there is nowhere to send it
-        os.dup2(2, 1)
-    return kept
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def draw(
     if not len(finite):
         return []
     y, x = Scale.of(finite, log=True), Scale.of(np.concatenate([each.step for each in every]), log=False)
-    labels = {row: f"{y.at(1 - row / max(height - 1, 1)):.3g}" for row in (0, height // 2, height - 1)}
+    labels = _labels(y, finite, height)
     margin = max(len(label) for label in labels.values())
     columns = max(NARROWEST, width - margin - 2)
     edge, tick, corner, line = ("│", "┤", "└", "─") if unicode else ("|", "+", "+", "-")
@@ -83,6 +83,13 @@ def draw(
     below += [_ends(curve, columns), _legend(curve, y, unicode=unicode)[:columns]]
     lines += [f"{'':{margin}} {corner}{line * columns}", *(" " * (margin + 2) + each for each in below)]
     return [each.rstrip() for each in lines]
+
+
+def _labels(y: Scale, finite: Floats, height: int) -> dict[int, str]:
+    """Return what stands beside which row: the scale's ends and middle, or the one value that there is."""
+    if finite.min() == finite.max():
+        return {height - 1 - int(y.places(finite[:1], height)[0]): f"{finite[0]:.4g}"}
+    return {row: f"{y.at(1 - row / max(height - 1, 1)):.3g}" for row in (0, height // 2, height - 1)}
 
 
 def _cells(curve: Curve, x: Scale, y: Scale, size: tuple[int, int], *, unicode: bool) -> list[str]:

@@ -34,6 +34,7 @@ from lossdoc.format import SKIPPED
 from lossdoc.hypotheses import needed
 from lossdoc.planning import Asked
 from lossdoc.progress import Progress
+from lossdoc.randomness import undisturbed
 from lossdoc.ranking import recommended
 from lossdoc.remedy import Patient
 from lossdoc.rule import Rule, checks, examine, patterns, resolve
@@ -102,7 +103,7 @@ def sanity(case: Case) -> Report:
     """Examine the model before any training: step 3 of the checklist, and whatever else one look can show."""
     case.progress.stage("sanity: first loss, data, initialization, first step")
     rules = [ending(one, case.until) for one in sorted(case.rules("Subject"), key=lambda one: (one.dear, one.code))]
-    with train.undisturbed():
+    with undisturbed():
         return examine("sanity", case.subject, rules, source=case.subject.source)
 
 

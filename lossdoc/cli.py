@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 from lossdoc import __version__
-from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, prints_on_stderr, screen, tell
+from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, screen, tell
 from lossdoc.errors import Problem, UserError
 from lossdoc.letters import HANDLER
-from lossdoc.options import Causes, Log, Model, Reading, Reporting, Sweep, grouped, names_in
+from lossdoc.options import Causes, Debug, Log, Model, Reading, Reporting, Sweep, grouped, names_in
+from lossdoc.prints import prints_on_stderr
 
 if TYPE_CHECKING:
     from lossdoc.findings import Report
@@ -150,7 +151,7 @@ def validate(
     model: ModelPaths = None,
     build: Annotated[bool, typer.Option("--build", help="Run one batch forward and back; show every layer.")] = False,
     change: Model,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    debug: Debug = False,
 ) -> None:
     """Check a model.yaml without running any of it.
 
@@ -168,7 +169,7 @@ def show(
     fitted: Annotated[
         bool, typer.Option("--fitted", help="The numbers that the preprocessing takes from the training data.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug")] = False,
+    debug: Debug = False,
 ) -> None:
     """Show a model.yaml with all its defaults.
 
@@ -248,6 +249,8 @@ def _written(path: Path, template: str, *, force: bool) -> str:
 
     if path.exists() and not force:
         raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
+    if not path.parent.is_dir():
+        raise UserError.of(f"cannot be written: there is no folder {path.parent}", kind="output", file=path)
     try:
         path.write_text(spec.template(template, path.name), encoding="utf-8")
     except OSError as bad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Axis = Literal["step", "epoch"]
+SEEDED = re.compile(r"(?i)(?<![a-z])((?:seed|run|rep|repeat|replicate|repetition)[-_ =]?)\d+(?![\da-z])")
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,15 @@ class Runs:
     """Several runs of the very same network, told apart by their seeds alone."""
 
     curves: tuple[Curve, ...]
+
+
+def network_of(name: str) -> str:
+    """Return what the names of one network's runs have in common, with a star for the number behind seed, run, rep, ...
+
+    >>> network_of("logs/seed3/metrics.csv")
+    'logs/seed*/metrics.csv'
+    """
+    return SEEDED.sub(r"\1*", name)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lossdoc import columns, reader
-from lossdoc.curve import Context, Curve, Runs, Table
+from lossdoc.curve import Context, Curve, Runs, Table, network_of
 from lossdoc.errors import NotApplicable, Problem, UserError, did_you_mean
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
@@ -165,14 +166,17 @@ def _reports(
 def _of_one_network(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
     """Return the runs that differ in their seed only, two or more, by a name for them together.
 
-    They are all of a file's, but for those called `point/seed`, as in the curves of a sweep.
+    They are all of a file's, but for those called `point/seed`, as in the curves of a sweep, and those called like files, as
+    in what `--out` writes of many logs.
     """
-    parts = [(curve.run or "").split("/") for curve in curves]
-    swept = bool(parts) and all(len(part) == 2 and "".join(part).isdecimal() for part in parts)
+    names = [curve.run or "" for curve in curves]
+    swept = all(re.fullmatch(r"\d+/\d+", name) for name in names)
+    files = all(re.search(r"\w\.[a-z]\w*\b", name) for name in names)
     groups: dict[str, list[Curve]] = {}
-    for curve, part in zip(curves, parts, strict=True):
-        groups.setdefault(f"{part[0]}/*" if swept else "*", []).append(curve)
-    return {name: alike for name, alike in groups.items() if len(alike) > 1}
+    for curve, name in zip(curves, names, strict=True):
+        common = f"{name.partition('/')[0]}/*" if swept else network_of(name) if files else "*"
+        groups.setdefault(common, []).append(curve)
+    return {common: alike for common, alike in groups.items() if len(alike) > 1}
 
 
 def _too_little(curve: Curve) -> str | None:

@@ -13,7 +13,7 @@ from statistics import fmean, median, stdev
 
 from torch import Tensor, nn
 
-from lossdoc import loop, train
+from lossdoc import loop, randomness, train
 from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable
 from lossdoc.features.distributions import f_tail, normal_tail
@@ -211,11 +211,11 @@ class Experiments:
         The schedule is left out: a warm-up would make every rate look low.
         """
         subject, seed = self.subject, self.seeds[0]
-        with train.seeded(seed):
+        with randomness.seeded(seed):
             training = train.begin(subject, seed)
         before, moves = _weights(training.model()), defaultdict[str, list[float]](list)
         for step, (epoch, batch, _) in enumerate(itertools.islice(loop.epochs_of(subject, seed), WATCHED)):
-            with train.seeded(seed, step):
+            with randomness.seeded(seed, step):
                 training.step(batch, 1.0, epoch)
             after = _weights(training.model())
             for name, weight in after.items():

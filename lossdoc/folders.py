@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lossdoc import reader
+from lossdoc.curve import network_of
 from lossdoc.errors import UserError, harmless
-
-SEEDED = re.compile(r"(?i)(?<![a-z])((?:seed|run|rep|repeat|replicate|repetition)[-_ =]?)\d+(?![\da-z])")
 
 
 @dataclass(frozen=True)
@@ -87,5 +85,5 @@ def networks(found: Sequence[Place], *, group: bool | None = None) -> list[Netwo
         return [Network((place,)) for place in found]
     alike: dict[str, list[Place]] = {}
     for place in found:
-        alike.setdefault(SEEDED.sub(r"\1*", place.path), []).append(place)
-    return [Network(tuple(each), SEEDED.sub(r"\1*", each[0].title) if len(each) > 1 else None) for each in alike.values()]
+        alike.setdefault(network_of(place.path), []).append(place)
+    return [Network(tuple(each), network_of(each[0].title) if len(each) > 1 else None) for each in alike.values()]

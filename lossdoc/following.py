@@ -15,7 +15,8 @@ from lossdoc.subject import Point, Trial
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lossdoc import loop, train
+    from lossdoc import loop
+    from lossdoc.measuring import Losses
     from lossdoc.sweeping import Progress as Sweeping
 
 ROWS = 5  # of the best trials: the table stays small enough to leave what stands above it in sight
@@ -127,7 +128,7 @@ class Shown:
         self.progress = progress
         self.until = until
         self.last: loop.Tick | None = None
-        self.validation: train.Losses | None = None
+        self.validation: Losses | None = None
 
     def __call__(self, tick: loop.Tick) -> None:
         """Show a tick.

@@ -37,13 +37,15 @@ class Document:
 class Screen:
     """Where a text is to be read: its width in columns, whether it shows colors and more than ASCII, how much is wanted.
 
-    `verbosity` is -1 for the verdict only, 0 for what is usual, 1 for all that was looked at.
+    `verbosity` is -1 for the verdict only, 0 for what is usual, 1 for all that was looked at; `more` is where there is more
+    of it to read.
     """
 
     width: int = 80
     color: bool = False
     unicode: bool = True
     verbosity: int = 0
+    more: str = "-v"
 
     def said(self, text: str) -> str:
         """Return a text in the letters that the screen shows; to be laid out afterwards, as it may be longer then."""

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from lossdoc.curve import Context, Curve, Series
 from lossdoc.errors import UserError
+from lossdoc.measuring import MOST_BATCHES, Losses, evaluate
+from lossdoc.randomness import seeded
 from lossdoc.subject import Batch, Subject
-from lossdoc.train import MOST_BATCHES, Losses, OwnTraining, Training, evaluate, seeded
+from lossdoc.train import OwnTraining, Training
 
 Fed = TypeVar("Fed")  # one batch, or those of many points joined
 

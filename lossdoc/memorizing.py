@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lossdoc import calling, loop, train
+from lossdoc import calling, loop, measuring, randomness, regularization, train
 from lossdoc import samples as samples_of
 from lossdoc.curve import Curve, Series
 from lossdoc.memorization import Attempt, Ended, Measure, Memorization
@@ -45,7 +45,7 @@ def memorize(
         UserCodeError: when the user's own code raises.
     """
     drawn = samples_of.collect(subject, samples)
-    plain = train.unregularized(subject)
+    plain = regularization.unregularized(subject)
     plain = replace(plain, recipe=replace(plain.recipe, schedule=constant_rate))
     top = samples_of.ceiling(drawn, plain.task)
     size = min(batch_size, drawn.size)
@@ -102,12 +102,12 @@ class _Task:
                 return self
             goal = LEFT_OVER + self.ceiling.loss / variance
             return replace(self, measure="unexplained variance", goal=goal, variance=variance)
-        first = train.measure(self.subject, self.subject.build(self.seed), self.batches(0)[0], training=True)
+        first = measuring.measure(self.subject, self.subject.build(self.seed), self.batches(0)[0], training=True)
         return self if math.isnan(first.accuracy) else replace(self, measure="accuracy", goal=self.ceiling.accuracy)
 
     def batches(self, epoch: int) -> list[Batch]:
         """Return the samples as batches, in the order of an epoch."""
-        with train.seeded(self.seed, epoch):
+        with randomness.seeded(self.seed, epoch):
             return samples_of.split(self.drawn, self.size, torch.randperm(self.drawn.size))
 
     def feed(self) -> Iterator[tuple[int, Batch, bool]]:
@@ -121,7 +121,7 @@ class _Task:
         """The number of batches that the samples make."""
         return len(self.batches(0))
 
-    def judge(self, model: nn.Module, epoch: int, *, training: bool) -> tuple[train.Losses, float]:
+    def judge(self, model: nn.Module, epoch: int, *, training: bool) -> tuple[measuring.Losses, float]:
         """Return the losses over all the samples, in the batches of an epoch, and the score (NaN without a measure)."""
         losses = self._mean(self.subject, model, epoch, training=training)
         if self.measure != "unexplained variance":
@@ -135,12 +135,12 @@ class _Task:
             return score >= self.goal - 1e-9
         return self.measure is not None and score <= self.goal
 
-    def _mean(self, subject: Subject, model: nn.Module, epoch: int, *, training: bool) -> train.Losses:
-        with train.seeded(self.seed, epoch):
+    def _mean(self, subject: Subject, model: nn.Module, epoch: int, *, training: bool) -> measuring.Losses:
+        with randomness.seeded(self.seed, epoch):
             measured = [
-                (batch.size, train.measure(subject, model, batch, training=training)) for batch in self.batches(epoch)
+                (batch.size, measuring.measure(subject, model, batch, training=training)) for batch in self.batches(epoch)
             ]
-        return train.mean_losses(measured, subject.loss.reduction)
+        return measuring.mean_losses(measured, subject.loss.reduction)
 
 
 @dataclass
@@ -152,7 +152,7 @@ class _Course:
     accuracies: list[float]
     scores: list[float]
 
-    def add(self, step: int, losses: train.Losses, score: float) -> None:
+    def add(self, step: int, losses: measuring.Losses, score: float) -> None:
         """Note what was measured after a step."""
         self.steps.append(step)
         self.losses.append(losses.loss)

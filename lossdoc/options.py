@@ -20,6 +20,7 @@ Names = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Judge by this rule only; may be repeated, or names joined by commas."),
 ]
+Debug = Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Reporting:
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="All that was looked at, and why something was not.")] = (
         False
     )
-    debug: Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")] = False
+    debug: Debug = False
     color: Annotated[Color, typer.Option(help="Whether to color the text; auto: on a terminal.")] = "auto"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,29 +18,33 @@ from torch.func import functional_call
 from lossdoc.calling import call_loss, call_model, call_penalty, needs_a_tensor
 from lossdoc.curve import Floats
 from lossdoc.errors import NotApplicable, UserCodeError
-from lossdoc.samples import joined as together
+from lossdoc.fetching import take
+from lossdoc.measuring import Losses, Objective, logits_in
+from lossdoc.randomness import seeded
+from lossdoc.regularization import unregularized
 from lossdoc.samples import shapes
-from lossdoc.subject import Batch, Split, Subject, kept
-from lossdoc.train import (
-    Losses,
-    Objective,
-    State,
-    Training,
-    begin,
-    gradients,
-    logits_in,
-    seeded,
-    start,
-    unregularized,
-)
+from lossdoc.subject import Batch, Subject, kept
+from lossdoc.train import State, Training, begin, gradients, start
 
-SAMPLES = 1_000  # the sampling error of a mean of losses is then some 3 % of their spread
 SEEDS = 5  # enough for a standard error over seeds
 SHARES = 1e-4  # off 1, of the sum of a row of probabilities: more than rounding
 OUTPUTS = 2**22  # numbers kept per seed: 32 MiB as float64, reached by language models only
-PATIENCE = 2.0  # seconds of reading, for those who want more than a thousand samples
 IGNORED = -100  # torch's label for "leave this out of the loss"
 Labels = NDArray[np.int64]
+YES_NO = ("bce", "BCEWithLogitsLoss", "BCELoss", "binary_cross_entropy_with_logits", "binary_cross_entropy")
+VIEWS = (
+    "View",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Transpose",
+    "Permute",
+    "ToCopy",
+    "Select",
+    "TBackward",
+    "Alias",
+    "Unsafe",
+)
 
 
 def untouched(subject: Subject) -> Subject:
@@ -64,44 +67,6 @@ def untouched(subject: Subject) -> Subject:
 def bare(subject: Subject) -> Subject:
     """Return the subject with untouched models and with regularization and dropout at 0, their code left in place."""
     return unregularized(untouched(subject))
-
-
-def take(subject: Subject, split: Split = "train", epoch: int = 0, samples: int = SAMPLES) -> list[Batch]:
-    """Return the first batches of a split, as many as hold `samples` samples.
-
-    A single sample that is left over at the end is passed over, and batches of one are joined by twos: batch normalization
-    cannot take a single sample, and `small-batch-for-batchnorm` tells of it. The first training batch is fetched once, and
-    handed out as copies.
-
-    Raises:
-        NotApplicable: when the split has no batches.
-    """
-    if (split, epoch, samples) == ("train", 0, 1):
-        return copy.deepcopy(kept(subject, "first batch", lambda: _taken(subject, split, epoch, samples)))
-    return _taken(subject, split, epoch, samples)
-
-
-def _taken(subject: Subject, split: Split, epoch: int, samples: int) -> list[Batch]:
-    taken: list[Batch] = []
-    began = time.monotonic()
-    with seeded(subject.seed, epoch):
-        for batch in subject.batches(split, epoch):
-            if taken and batch.size == 1 < taken[0].size:
-                continue
-            taken.append(batch)
-            have = sum(each.size for each in taken)
-            if have >= max(samples, 2) or (have >= SAMPLES and time.monotonic() - began > PATIENCE):
-                break
-    if not taken:
-        raise NotApplicable(f"the {split} split has no batches")
-    return _by_twos(taken) if len(taken) > 1 and taken[0].size == 1 else taken
-
-
-def _by_twos(singles: list[Batch]) -> list[Batch]:
-    """Join batches of one where their shapes allow it."""
-    if len({str(shapes(each)) for each in singles}) > 1 or not all(isinstance(each.targets, Tensor) for each in singles):
-        return singles
-    return [together(singles[at : at + 2]) for at in range(0, len(singles) - 1, 2)]
 
 
 def outputs_of(subject: Subject, model: nn.Module, batch: Batch, *, training: bool = True) -> Tensor:
@@ -300,9 +265,6 @@ def must_fit(subject: Subject, outputs: Tensor, targets: Any) -> None:
         raise NotApplicable("the loss takes probabilities, and the outputs are none")
 
 
-YES_NO = ("bce", "BCEWithLogitsLoss", "BCELoss", "binary_cross_entropy_with_logits", "binary_cross_entropy")
-
-
 def answers_yes_or_no(subject: Subject) -> bool:
     """Tell whether each output is an answer of its own, 0 or 1, and not the score of a class."""
     return subject.loss.word.rpartition(":")[2] in YES_NO or subject.task == "binary"
@@ -399,28 +361,6 @@ def parameters_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.named_parameters() if tensor.requires_grad}
 
 
-def first_inputs(batches: list[Batch]) -> Tensor:
-    """Return the inputs of all samples as (N, ...).
-
-    Raises:
-        NotApplicable: when the inputs are not tensors of one shape.
-    """
-    inputs = [batch.inputs for batch in batches]
-    if not all(isinstance(each, Tensor) for each in inputs):
-        raise NotApplicable("the inputs are not one tensor")
-    if len({each.shape[1:] for each in inputs}) > 1:
-        raise NotApplicable("the inputs differ in shape from batch to batch")
-    return torch.cat(inputs)
-
-
-def real_inputs(batches: list[Batch]) -> Tensor:
-    """Return the inputs of all samples as (N, ...) of floating point; tokens and the like do not apply."""
-    inputs = first_inputs(batches)
-    if not inputs.is_floating_point():
-        raise NotApplicable("the inputs are whole numbers, such as tokens, not measurements")
-    return inputs
-
-
 def layer_outputs(
     subject: Subject, model: nn.Module, batch: Batch, wanted: Callable[[nn.Module], bool], *, training: bool = True
 ) -> dict[str, Tensor]:
@@ -441,27 +381,6 @@ def layer_outputs(
         for hook in hooks:
             hook.remove()
     return seen
-
-
-def joined(batches: list[Batch]) -> Batch:
-    """Return all batches as one."""
-    targets = [batch.targets for batch in batches]
-    return Batch(first_inputs(batches), torch.cat(targets) if isinstance(targets[0], Tensor) else targets)
-
-
-VIEWS = (
-    "View",
-    "Reshape",
-    "Squeeze",
-    "Unsqueeze",
-    "Transpose",
-    "Permute",
-    "ToCopy",
-    "Select",
-    "TBackward",
-    "Alias",
-    "Unsafe",
-)
 
 
 def last_function(model: nn.Module, batch: Batch) -> str:

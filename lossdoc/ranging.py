@@ -202,11 +202,11 @@ def _l2(subject: Subject) -> Penalty | None:
 
 def _dominating_l2(subject: Subject) -> float:
     """Return the coefficient c at which c/2 · ‖w‖² of a fresh model is as large as its loss on the first batch."""
-    from lossdoc import train
+    from lossdoc import measuring
 
     model = subject.build(subject.seed)
     batch = next(iter(subject.batches("train", subject.seed)))
-    loss = train.measure(subject, model, batch, training=True).loss
+    loss = measuring.measure(subject, model, batch, training=True).loss
     squares = sum(float(weight.detach().square().sum()) for weight in model.parameters() if weight.ndim > 1)
     usable = math.isfinite(loss) and loss > 0 and squares > 0
     return 2 * loss / squares if usable else 0.1

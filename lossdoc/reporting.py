@@ -42,8 +42,8 @@ def prepare(folder: Path, *, force: bool) -> None:
 def write(folder: Path, document: Document) -> None:
     """Write everything that there is to say of a document into a folder that `prepare` made.
 
-    The table of the curves has the columns run, step, train_loss, val_loss and whatever else was logged, a blank cell where
-    nothing was; figures are drawn of what holds a finite loss.
+    The table of the curves has the columns run, step (epoch, where all count these), train_loss, val_loss and whatever else
+    was logged, a blank cell where nothing was; figures are drawn of what holds a finite loss.
 
     Raises:
         UserError: when it cannot be written.
@@ -99,7 +99,8 @@ def _table(curves: Sequence[tuple[str, Curve]]) -> str:
     others = sorted({name for _, curve in curves for name in curve.others})
     made = io.StringIO()
     rows = csv.writer(made, lineterminator="\n")
-    rows.writerow(["run", "step", "train_loss", "val_loss", *map(harmless, others)])
+    counted = "epoch" if all(curve.context.axis == "epoch" for _, curve in curves) else "step"
+    rows.writerow(["run", counted, "train_loss", "val_loss", *map(harmless, others)])
     for name, curve in curves:
         columns = [_by_step(each) for each in (curve.train, curve.val, *(curve.others.get(other) for other in others))]
         run = harmless(name)

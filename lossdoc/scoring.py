@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lossdoc import train
+from lossdoc import measuring, randomness
 from lossdoc.calling import call_model
 from lossdoc.curve import Series
 from lossdoc.samples import thinned
@@ -35,9 +35,9 @@ class Yardstick:
         """Choose accuracy or explained variance, the fall of the loss where the task knows of neither."""
         if subject.task == "regression":
             return cls(subject, "explained variance")
-        with train.seeded(subject.seed):
+        with randomness.seeded(subject.seed):
             batch = next(iter(subject.batches("train", 0)))
-            first = train.measure(subject, subject.build(subject.seed), batch, training=False)
+            first = measuring.measure(subject, subject.build(subject.seed), batch, training=False)
         return cls(subject, "fall of the loss" if math.isnan(first.accuracy) else "accuracy")
 
     @property
@@ -50,7 +50,7 @@ class Yardstick:
         """What a model scores that knows the targets' distribution and nothing of the inputs."""
         if self.measure != "accuracy":
             return 0.0
-        labels = torch.cat([batch.targets.reshape(-1) for batch in train.whole(self.subject, self.split)])
+        labels = torch.cat([batch.targets.reshape(-1) for batch in measuring.whole(self.subject, self.split)])
         return float(torch.unique(labels, return_counts=True)[1].max() / len(labels))
 
     @cached_property
@@ -93,7 +93,7 @@ class Yardstick:
         """Return what a trained model knows of a split, by its own answers in evaluation mode."""
         if self.measure == "explained variance":
             return _explained(_squared_error(self.shown, model, split), self.variances[split])
-        return train.evaluate(self.shown, model, split).accuracy
+        return measuring.evaluate(self.shown, model, split).accuracy
 
 
 def _end(series: Series, steps_per_epoch: float | None) -> float:
@@ -103,7 +103,7 @@ def _end(series: Series, steps_per_epoch: float | None) -> float:
 
 
 def _variance(subject: Subject, split: Split) -> float:
-    targets = torch.cat([batch.targets.double().reshape(batch.size, -1) for batch in train.whole(subject, split)])
+    targets = torch.cat([batch.targets.double().reshape(batch.size, -1) for batch in measuring.whole(subject, split)])
     return float((targets - targets.mean(0)).square().mean())
 
 
@@ -113,7 +113,7 @@ def _explained(error: float, variance: float) -> float:
 
 def _squared_error(subject: Subject, model: nn.Module, split: Split) -> float:
     """Return the mean squared error over a split; infinite where outputs and targets do not match."""
-    errors = [_error(model, batch) for batch in train.whole(subject, split)]
+    errors = [_error(model, batch) for batch in measuring.whole(subject, split)]
     return sum(error * size for error, size in errors) / sum(size for _, size in errors)
 
 
@@ -132,6 +132,6 @@ def answers(model: nn.Module, batch: Batch) -> Any:
     model.eval()
     try:
         with torch.no_grad():
-            return train.logits_in(call_model(model, batch))
+            return measuring.logits_in(call_model(model, batch))
     finally:
         model.train(before)

@@ -23,6 +23,7 @@ WIDEST = 100  # columns: longer lines are hard to read
 NARROWEST = 40
 COLORS = {"healthy": "#2e8540", "inconclusive": "#6b6b6b", "error": "#c92a2a", "warning": "#b35900", "note": "#1971c2"}
 CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
+MORE = ".skipped"  # of the report
 BEST = 5  # trials of a sweep that a table shows
 
 
@@ -47,13 +48,13 @@ class Report(findings.Report):
 
     def __str__(self) -> str:
         width = min(max(shutil.get_terminal_size((80, 24)).columns, NARROWEST), WIDEST)
-        return harmless(self._text(Screen(width)))
+        return harmless(self._text(Screen(width, more=MORE)))
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> Iterator[Text]:
         """Yield the text with its colors, for rich's print."""
         from rich.text import Text
 
-        screen = Screen(max(options.max_width, NARROWEST), color=True, unicode=not options.ascii_only)
+        screen = Screen(max(options.max_width, NARROWEST), color=True, unicode=not options.ascii_only, more=MORE)
         yield Text.from_ansi(harmless(self._text(screen), colors=True))
 
     def _text(self, screen: Screen) -> str:

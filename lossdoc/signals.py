@@ -10,7 +10,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from lossdoc import probe, tracing
+from lossdoc import fetching, probe, tracing
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.samples import take
 from lossdoc.subject import Batch, Subject, kept
@@ -140,7 +140,7 @@ def signals(subject: Subject) -> Signals:
 def _measured(subject: Subject) -> Signals:
     plain = probe.bare(subject)
     model = plain.build(subject.seed)
-    batch, each = _affordable(model, probe.take(subject, samples=SAMPLES))
+    batch, each = _affordable(model, fetching.take(subject, samples=SAMPLES))
     weights = sum(parameter.numel() for parameter in model.parameters())
     first = _network(model, batch)
     if not first.layers:
@@ -191,7 +191,7 @@ class _Look:
 
 def _first_look(subject: Subject) -> _Look:
     def looked() -> _Look:
-        model, batch = probe.bare(subject).build(subject.seed), probe.take(subject, samples=1)[0]
+        model, batch = probe.bare(subject).build(subject.seed), fetching.take(subject, samples=1)[0]
         try:
             few = _part(batch, 2)
             calls, parts = tracing.followed(model, few).calls, True
@@ -209,7 +209,7 @@ def _affordable(model: nn.Module, batches: list[Batch]) -> tuple[Batch, float]:
     It is the first batch as it is where several cannot be joined, or the model takes no others.
     """
     try:
-        batch = _part(probe.joined(batches), SAMPLES)
+        batch = _part(fetching.joined(batches), SAMPLES)
         made = sum(call.output.numel() for call in tracing.followed(model, _part(batch, 2)).calls) / min(2, batch.size)
     except (NotApplicable, UserCodeError):
         calls = tracing.followed(model, batches[0]).calls

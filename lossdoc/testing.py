@@ -10,7 +10,7 @@ from lossdoc.findings import Severity
 from lossdoc.showing import Report
 
 FIRST = ("initial-loss", "large-logits")  # of outputs that are too large the second tells
-GRADIENTS = ("no-gradient", "vanishing-gradients", "exploding-gradients", "non-finite")
+GRADIENTS = ("no-gradient", "vanishing-gradients", "exploding-gradients", "non-finite", "frozen-parameters")
 
 
 def assert_healthy(model: Any, data: Any, loss: Any, **given: Unpack[Given]) -> None:
@@ -47,6 +47,8 @@ def assert_initial_loss(model: Any, data: Any, loss: Any, *, expected: float | N
 
 def assert_gradients_flow(model: Any, data: Any, loss: Any, **given: Unpack[Given]) -> None:
     """Assert that the first step gives every parameter a gradient that is a number; see `lossdoc.check`.
+
+    Parameters that are frozen as they were trained before need none; those that are random do.
 
     Raises:
         AssertionError: when one gets none, or one that is no number.

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from lossdoc.calling import call_loss, call_model, call_penalty
+from lossdoc.randomness import seeded
 from lossdoc.subject import Batch, Loss, Penalty
-from lossdoc.train import seeded
 
 LAYERS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
 PRODUCTS = frozenset({"matmul", "__matmul__", "__rmatmul__", "mm", "addmm", "bmm", "baddbmm", "einsum"})

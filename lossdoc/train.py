@@ -1,51 +1,26 @@
-"""One pure training step, (state, batch) -> (state, losses); the user's own step beside it; measuring without a step."""
+"""One pure training step, (state, batch) -> (state, losses); beside it the user's own step, or a live optimizer's."""
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lossdoc.calling import asked_for, call_loss, call_model, call_penalty, model_code, optimizer_code
+from lossdoc.calling import asked_for, model_code, optimizer_code
 from lossdoc.errors import UserError, kind_of, user_code
 from lossdoc.masks import key_dropouts
-from lossdoc.subject import Batch, LiveOptimizer, Loss, Optimizer, OwnStep, Penalty, Recipe, Slots, Split, Subject, Task
+from lossdoc.measuring import Losses, Objective, accuracy
+from lossdoc.subject import Batch, LiveOptimizer, Optimizer, OwnStep, Recipe, Slots, Subject
 
 if TYPE_CHECKING:
     from torch.amp import GradScaler
     from torch.optim import Optimizer as TorchOptimizer
     from torch.optim.lr_scheduler import LambdaLR
-
-MOST_BATCHES = 10_000  # of data without a length, after which they are taken for endless: 320,000 samples in usual batches
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-
-
-class Objective(nn.Module):
-    """Model, loss and penalties as one module: called functionally, the penalties see the same parameters as the model."""
-
-    def __init__(self, model: nn.Module, loss: Loss, penalties: Sequence[Penalty]) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-        self.penalties = penalties
-
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Any]:
-        """Return the loss with penalties, the loss without them (both scalars), and the model's outputs."""
-        outputs = call_model(self.model, batch)
-        data_loss = call_loss(self.loss, outputs, batch.targets)
-        total = data_loss
-        for penalty in self.penalties:
-            total = total + penalty.coefficient * call_penalty(penalty, self.model)
-        return total, data_loss, outputs
 
 
 class Backward(nn.Module):
@@ -75,15 +50,6 @@ class State:
     buffers: Mapping[str, Tensor]
     slots: Mapping[str, Slots]
     taken: int = 0
-
-
-@dataclass(frozen=True)
-class Losses:
-    """What one step measured before its update: loss without and with penalties, accuracy (NaN where there is none)."""
-
-    loss: float
-    total: float
-    accuracy: float = math.nan
 
 
 def start(objective: Objective, optimizer: Optimizer) -> State:
@@ -318,171 +284,3 @@ def begin(subject: Subject, seed: int) -> Training:
         return OwnTraining(subject, recipe.step, seed)
     on_live_module = isinstance(recipe.optimizer, LiveOptimizer) or recipe.scaled
     return LiveTraining(subject, seed) if on_live_module else PureTraining(subject, seed)
-
-
-def mixed(*key: int) -> int:
-    """Return one seed for a key of several numbers."""
-    seed = 0
-    for part in key:
-        seed = (seed * 1_000_003 + part + 1) % (2**63 - 1)
-    return seed
-
-
-@contextmanager
-def seeded(*key: int) -> Iterator[None]:
-    """Seed torch's generator for the block by the whole key, and leave the generator as it was afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mixed(*key))  # torch.manual_seed queues seeds for idle devices, too
-        yield
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Leave the random numbers of torch, numpy and Python as they were before the block, whoever draws from them in it."""
-    python, numpys = random.getstate(), np.random.get_state()  # noqa: NPY002 - the generator that users' code draws from
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpys)  # noqa: NPY002
-
-
-def accuracy(outputs: Any, targets: Any, task: Task) -> float:
-    """Return the share of right answers, NaN where the task or the shapes know of none.
-
-    Outputs are (B, n) or (B, T, n) scores against targets (B,) or (B, T); in a binary task, logits or probabilities of
-    the targets' own shape, told apart by their range. Of outputs with several parts those named `logits` count.
-    """
-    with torch.no_grad():
-        share = right(outputs, targets, task)
-    return math.nan if share is None else float(share)
-
-
-def logits_in(outputs: Any) -> Any:
-    """Return what outputs of several parts call `logits`; None where a mapping has none, other outputs as they are."""
-    return outputs.get("logits") if isinstance(outputs, Mapping) else getattr(outputs, "logits", outputs)
-
-
-def right(outputs: Any, targets: Any, task: Task) -> Tensor | None:
-    """Return what `accuracy` does as a scalar tensor, so that it works under vmap; None in the place of NaN."""
-    outputs = logits_in(outputs)
-    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
-        return None
-    if task == "binary" and outputs.numel() == targets.numel():
-        flat = outputs.reshape(targets.shape)
-        split_at = 0.5 * ((flat >= 0) & (flat <= 1)).all()
-        return ((flat > split_at) == (targets > 0.5)).double().mean()
-    if task in ("classification", "language", "binary") and outputs.ndim == targets.ndim + 1:
-        return (outputs.argmax(-1) == targets).double().mean()
-    return None
-
-
-def measure(subject: Subject, model: nn.Module, batch: Batch, *, training: bool) -> Losses:
-    """Measure one batch in training or evaluation mode without leaving a trace on the model."""
-    objective = Objective(model, subject.loss, subject.recipe.penalties)
-    before = model.training
-    objective.train(training)
-    try:
-        with torch.no_grad():
-            buffers = {name: tensor.clone() for name, tensor in objective.named_buffers()}
-            total, data_loss, outputs = functional_call(objective, buffers, (batch,))
-    finally:
-        objective.train(before)
-    return Losses(float(data_loss), float(total), accuracy(outputs, batch.targets, subject.task))
-
-
-def evaluate(subject: Subject, model: nn.Module, split: Split = "validation") -> Losses:
-    """Measure a whole split in evaluation mode: the mean over its samples (over its batches for a summed loss).
-
-    Raises:
-        UserError: when it has no end.
-    """
-    batches = whole(subject, split)
-    measured = [(batch.size, measure(subject, model, batch, training=False)) for batch in batches]
-    return mean_losses(measured, subject.loss.reduction)
-
-
-def whole(subject: Subject, split: Split) -> Iterator[Batch]:
-    """Yield all the batches of a split.
-
-    Raises:
-        UserError: when it has no end.
-    """
-    for number, batch in enumerate(subject.batches(split, 0)):
-        if number >= MOST_BATCHES and subject.sizes.get(split, 0) is None:
-            message = f"the {split} data had no end after {MOST_BATCHES:,} batches; what is measured whole must end"
-            raise UserError.of(message, kind="endless")
-        yield batch
-
-
-def batch_weights(sizes: Sequence[float], reduction: str) -> Sequence[float]:
-    """Return how much each batch's loss counts: its samples, where it is a mean over them, else as much as any other."""
-    return sizes if reduction == "mean" else [1.0] * len(sizes)
-
-
-def mean_losses(measured: Iterable[tuple[int, Losses]], reduction: str) -> Losses:
-    """Average the losses of batches, weighted by their sizes where a batch's loss is itself a mean over samples."""
-    parts = list(measured)
-    if not parts:
-        return Losses(math.nan, math.nan)
-    sizes = [float(size) for size, _ in parts]
-    weights = batch_weights(sizes, reduction)
-
-    def mean(values: Iterable[float], by: Sequence[float]) -> float:
-        return sum(weight * value for weight, value in zip(by, values, strict=True)) / sum(by)
-
-    losses = [one for _, one in parts]
-    return Losses(
-        mean((one.loss for one in losses), weights),
-        mean((one.total for one in losses), weights),
-        mean((one.accuracy for one in losses), sizes),
-    )
-
-
-@dataclass(frozen=True)
-class Switched:
-    """A penalty with another coefficient; 0 leaves its code in place and takes its effect away."""
-
-    penalty: Penalty
-    coefficient: float
-
-    @property
-    def word(self) -> str:
-        """The penalty's own name."""
-        return self.penalty.word
-
-    @property
-    def own(self) -> bool:
-        """Whether the penalty is the user's own function."""
-        return self.penalty.own
-
-    def value(self, model: nn.Module) -> Tensor:
-        """Return the penalty's value without its coefficient."""
-        return self.penalty.value(model)
-
-    def parameters(self, model: nn.Module) -> Mapping[str, Tensor]:
-        """Return the parameters that the penalty weighs down."""
-        return self.penalty.parameters(model)
-
-
-def set_dropout(model: nn.Module, rate: float) -> nn.Module:
-    """Set the rate of every dropout in a model, also of those inside attention and recurrent layers; return the model."""
-    for module in model.modules():
-        if isinstance(module, DROPOUTS):
-            module.p = rate
-        elif isinstance(module, (nn.MultiheadAttention, nn.RNNBase)):
-            module.dropout = rate
-    return model
-
-
-def unregularized(subject: Subject) -> Subject:
-    """Return the subject with regularization and dropout at 0, their code left in place."""
-    recipe = subject.recipe
-    off: Recipe = replace(
-        recipe,
-        penalties=tuple(Switched(penalty, 0.0) for penalty in recipe.penalties),
-        changed={**recipe.changed, **({"weight_decay": 0.0} if "weight_decay" in recipe.hyper else {})},
-    )
-    build, loss = (subject.build, subject.loss) if subject.plain is None else (subject.plain.build, subject.plain.loss)
-    return replace(subject, build=lambda seed: set_dropout(build(seed), 0.0), loss=loss, recipe=off, plain=None)

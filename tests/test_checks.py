@@ -13,17 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lossdoc import expected, probe, specimens
+from lossdoc import expected, fetching, probe, specimens
 from lossdoc.checks import _dropout, _first_loss, _weight_decay
 from lossdoc.errors import NotApplicable, UserError
 from lossdoc.findings import Passed, Severity
 from lossdoc.parts.losses import Bce, CrossEntropy, Huber, L1Loss, Mse, MulticlassHinge
 from lossdoc.parts.optimizers import Adagrad, Adam, AdamW, Gd, Momentum, Nesterov, RmsProp, Sgd
 from lossdoc.parts.regularizers import L1, L2
+from lossdoc.randomness import seeded
 from lossdoc.rule import Rule, checks, examine
 from lossdoc.specimens import OwnLoss, OwnPenalty
 from lossdoc.subject import Subject
-from lossdoc.train import seeded
 
 torch.set_num_threads(1)
 SANITY: list[Rule[Subject]] = [each for each in checks.all() if each.matter == "Subject"]
@@ -477,9 +477,9 @@ def test_yes_or_no_is_judged_by_all_the_essential_checks(width: int | None) -> N
 
 def test_batches_of_one_are_measured_by_twos_and_a_single_one_left_over_not_at_all() -> None:
     ones = specimens.healthy(batches=specimens.fed(specimens.blobs, batch=1), batch_size=1)
-    assert {each.size for each in (*probe.take(ones), *probe.take(ones, samples=1))} == {2}
+    assert {each.size for each in (*fetching.take(ones), *fetching.take(ones, samples=1))} == {2}
     left = specimens.healthy(batches=specimens.fed(specimens.one_left_over))
-    assert {each.size for each in probe.take(left)} == {32}
+    assert {each.size for each in fetching.take(left)} == {32}
 
 
 def test_three_samples_in_one_order_prove_nothing() -> None:

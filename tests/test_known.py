@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lossdoc import train
+from lossdoc import measuring, randomness, train
 from lossdoc.masks import key_dropouts
 from lossdoc.parts import networks as net
 from lossdoc.parts.layers import LAYERS
@@ -32,7 +32,7 @@ Make = Callable[[], nn.Module]
 
 def built(modules: Make) -> Callable[[int], nn.Module]:
     def build(seed: int) -> nn.Module:
-        with train.seeded(seed):
+        with randomness.seeded(seed):
             return modules().double()
 
     return build
@@ -94,9 +94,9 @@ def agree(
             stack.keep(places)
             joined = together([batches[place] for place in places], shared=shared)
         factors = torch.full((len(places),), 1 - step / (2 * STEPS))
-        measured = stack.step(joined, factors, [train.mixed(seeds[place], step) for place in places])
+        measured = stack.step(joined, factors, [randomness.mixed(seeds[place], step) for place in places])
         for row, place in enumerate(places):
-            with train.seeded(seeds[place], step):
+            with randomness.seeded(seeds[place], step):
                 alone = trainings[place].step(batches[place], float(factors[row]))
             found = (measured.loss[row], measured.total[row], measured.accuracy[row])
             assert [float(one) for one in found] == pytest.approx(
@@ -106,7 +106,7 @@ def agree(
     measured = stack.evaluate(joined)
     for row, place in enumerate(places):
         same_state(stack.parameters(row), trainings[place].model())
-        alone = train.measure(subjects[place], trainings[place].model(), batches[place], training=False)
+        alone = measuring.measure(subjects[place], trainings[place].model(), batches[place], training=False)
         assert float(measured.total[row]) == pytest.approx(alone.total, 1e-9)
     return stack
 
@@ -375,7 +375,7 @@ def test_a_whole_split_is_measured_at_once(modules: Make) -> None:
     stack = make(subjects, (0, 1, 2, 2), Joined(x[:4], y[:4], shared=True))
     measured = stack.evaluate(Joined(x, y, shared=True))
     for row, (one, seed) in enumerate(zip(subjects, (0, 1, 2, 2), strict=True)):
-        alone = train.measure(one, one.build(seed), Batch(x, y), training=False)
+        alone = measuring.measure(one, one.build(seed), Batch(x, y), training=False)
         assert float(measured.loss[row]) == pytest.approx(alone.loss, 1e-9)
         assert float(measured.accuracy[row]) == pytest.approx(alone.accuracy, 1e-9)
 

@@ -20,12 +20,12 @@ from lossdoc.format import Document, Screen
 from lossdoc.formats.text import render
 from lossdoc.loop import Tick
 from lossdoc.maps import LETTERS, grid, plane, short_names
+from lossdoc.measuring import Losses
 from lossdoc.progress import Progress
 from lossdoc.ranking import RATE
 from lossdoc.rule import patterns
 from lossdoc.search import Range
 from lossdoc.subject import Point, Trial, Trials
-from lossdoc.train import Losses
 
 L2 = ranging.L2
 PNG = b"\x89PNG"

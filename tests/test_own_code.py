@@ -16,9 +16,10 @@ from lossdoc.build import subject
 from lossdoc.build.own import OwnCode
 from lossdoc.errors import UserCodeError, UserError
 from lossdoc.loop import epochs_of, run
+from lossdoc.regularization import unregularized
 from lossdoc.spec import loads
 from lossdoc.subject import Subject
-from lossdoc.train import OwnTraining, begin, unregularized
+from lossdoc.train import OwnTraining, begin
 
 OWN = '''
 import functools

@@ -19,9 +19,11 @@ from lossdoc import checkup, specimens
 from lossdoc.build import subject, trial
 from lossdoc.errors import UserCodeError, UserError
 from lossdoc.loop import epochs_of, run
+from lossdoc.measuring import evaluate
+from lossdoc.randomness import seeded
 from lossdoc.spec import loads
 from lossdoc.subject import Subject
-from lossdoc.train import begin, evaluate, seeded
+from lossdoc.train import begin
 
 ZOO = '''
 import sys
@@ -278,7 +280,7 @@ def test_samples_that_do_not_do(make: Any, kind: str, error: type[Exception], to
 
 
 def test_data_without_end_are_bounded(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("lossdoc.loop.MOST_BATCHES", "lossdoc.train.MOST_BATCHES"):
+    for place in ("lossdoc.loop.MOST_BATCHES", "lossdoc.measuring.MOST_BATCHES"):
         monkeypatch.setattr(place, 20)
     made = make(DATA % ("endless", ""))
     assert len(trained(made, 30)) == 30  # so many were asked for

@@ -14,9 +14,10 @@ from torch import nn
 from lossdoc.build import subject
 from lossdoc.build.placing import Placing, placing
 from lossdoc.errors import UserError
+from lossdoc.measuring import Objective, evaluate
 from lossdoc.spec import loads
 from lossdoc.subject import Subject
-from lossdoc.train import LiveTraining, Objective, PureTraining, begin, evaluate, gradients, start, update
+from lossdoc.train import LiveTraining, PureTraining, begin, gradients, start, update
 
 TEXT = """
 data: {source: iris, batch_size: 50}

@@ -16,12 +16,12 @@ from lossdoc.errors import NotApplicable, UserError
 from lossdoc.features.rising import smooth, suggest
 from lossdoc.halving import Halving
 from lossdoc.loop import Tick
+from lossdoc.measuring import Losses
 from lossdoc.parts.schedules import Rising
 from lossdoc.ranking import RATE
 from lossdoc.search import Asker, Choices, Planned, Range, Refined, Space, searches
 from lossdoc.searches.tpe import ROUND
 from lossdoc.subject import Point, Trial
-from lossdoc.train import Losses
 
 SPACE = Space({RATE: Range(1e-4, 1e-1), "loss": Choices(("a", "b"))}, {RATE: 1e-2, "loss": "a"})
 NAMES = ["random", "grid", "qmc", "tpe"]

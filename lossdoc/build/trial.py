@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from lossdoc.build.places import placed
 from lossdoc.build.subjects import subject
 from lossdoc.errors import UserError
+from lossdoc.measuring import Objective
+from lossdoc.randomness import seeded
 from lossdoc.spec import Spec
 from lossdoc.subject import Batch, Loss
-from lossdoc.train import Objective, seeded
 
 WIDTH = 80  # columns of a terminal that nobody has widened
 

@@ -72,12 +72,12 @@ def probed(subject: Subject, samples: int = 1) -> Probe:
 def _probed(subject: Subject, samples: int) -> Probe:
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
     from lossdoc.samples import joined
 
     if subject.loss.word == "model" and subject.recipe.step is None:
         raise NotApplicable("the model makes its own loss, which cannot be asked about other outputs")
-    batches = probe.take(subject, samples=samples)
+    batches = fetching.take(subject, samples=samples)
     if not isinstance(batches[0].targets, torch.Tensor):
         raise NotApplicable("the targets are not one tensor")
     if len(batches) > 1 and alike(batches):
@@ -210,9 +210,9 @@ def _with_share(subject: Subject, asked: Probe, share: float) -> Tensor:
 
 def _stepped(subject: Subject, own: OwnStep, batch: Any, outputs: Tensor) -> float:
     """Return what a step says when the model puts out these outputs, in whatever order it is given the inputs."""
-    from lossdoc import train
+    from lossdoc import randomness, train
     from lossdoc.checks import _pairing
 
     stand_in = replace(subject, build=_pairing.oracle(batch, outputs))
-    with train.seeded(subject.seed, 0):
+    with randomness.seeded(subject.seed, 0):
         return train.OwnTraining(stand_in, own, subject.seed).step(batch).loss

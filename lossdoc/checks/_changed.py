@@ -69,12 +69,12 @@ def _fed(subject: Subject, source: Callable[[], Batch], size: int) -> Subject:
 
 
 def _whole(subject: Subject) -> Batch:
-    from lossdoc import train
+    from lossdoc import measuring
     from lossdoc.samples import joined, shapes
 
     if subject.sizes.get("train") is None:
         raise NotApplicable("the size of the training split is not known")
-    batches = list(train.whole(subject, "train"))
+    batches = list(measuring.whole(subject, "train"))
     alike = {str([shape[1:] for shape in shapes(batch)]) for batch in batches}
     if len(alike) > 1 or not shapes(batches[0]):
         raise NotApplicable("the batches of the training split do not fit together")

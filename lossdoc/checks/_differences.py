@@ -16,7 +16,8 @@ from lossdoc.subject import Batch, Subject
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from lossdoc.train import Objective, State
+    from lossdoc.measuring import Objective
+    from lossdoc.train import State
 
 TENSORS, SAMPLES = 12, 8
 LARGEST, SECONDS = 5_000_000, 1.5  # numbers in the model, and time for all differences: more would be felt
@@ -56,10 +57,10 @@ class Function:
         import torch
         from torch.func import functional_call
 
-        from lossdoc import train
+        from lossdoc import randomness
 
         buffers = {name: each.clone() for name, each in self.state.buffers.items()}
-        with train.seeded(0), torch.no_grad():
+        with randomness.seeded(0), torch.no_grad():
             total, _, _ = functional_call(self.objective, {**self.state.params, **buffers, **changed}, (self.batch,))
         return float(total)
 
@@ -72,14 +73,14 @@ class Function:
         """Return autograd's gradients by name, and the loss, of the live module: what is recomputed needs it there."""
         import torch
 
-        from lossdoc import train
+        from lossdoc import randomness
 
         held = dict(self.objective.named_parameters())
         with torch.no_grad():
             for name, each in (*held.items(), *self.objective.named_buffers()):
                 each.copy_(self.state.params[name] if name in self.state.params else self.state.buffers[name])
         learned = {name: held[name] for name in self.state.params}
-        with train.seeded(0), watching(record, mended=mended):
+        with randomness.seeded(0), watching(record, mended=mended):
             total, _, _ = self.objective(self.batch)
         if not total.requires_grad:
             return {}, float(total)
@@ -94,13 +95,13 @@ def judge(subject: Subject, apart: float) -> Answer:
     Raises:
         NotApplicable: where the model is too large, cannot be computed in float64, or is not smooth there.
     """
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     plain = probe.bare(subject)
     model = plain.build(subject.seed)
     if sum(each.numel() for each in model.parameters()) > LARGEST:
         raise NotApplicable(f"finite differences of more than {LARGEST:,} weights would take too long")
-    batch = few(probe.take(subject, samples=1)[0])
+    batch = few(fetching.take(subject, samples=1)[0])
     probe.must_have_loss(subject, model, batch)
     try:
         with _in_double():
@@ -123,9 +124,9 @@ def _in_double() -> Iterator[None]:
 
 
 def _judged(plain: Subject, model: nn.Module, batch: Batch, apart: float) -> Answer:
-    from lossdoc import train
+    from lossdoc import measuring, train
 
-    objective = train.Objective(model.double(), plain.loss, plain.recipe.penalties).train()
+    objective = measuring.Objective(model.double(), plain.loss, plain.recipe.penalties).train()
     state = _moved(train.start(objective, plain.recipe.optimizer))
     function = Function(objective, state, Batch(_double(batch.inputs), _double(batch.targets)))
     record = Record()

@@ -118,13 +118,13 @@ def first_loss(subject: Subject) -> FirstLoss:
 
 
 def _measured(subject: Subject) -> FirstLoss:
-    from lossdoc import probe, signals
+    from lossdoc import fetching, probe, signals
 
     if word_of(subject) not in FORETOLD:
         raise NotApplicable(f"lossdoc cannot foretell the first loss of {subject.loss.word}")
     networks = networks_needed(subject)
     many = affordable(subject, networks)
-    batches = larger(subject, probe.take(subject, samples=many))
+    batches = larger(subject, fetching.take(subject, samples=many))
     if batches[0].size > 2 * many and subject.loss.reduction != "sum":
         batches = [signals.some(subject, batches[0], many)]
     seen = [probe.begin_with(subject, subject.seed + seed, batches) for seed in range(networks)]
@@ -138,9 +138,9 @@ def _measured(subject: Subject) -> FirstLoss:
 
 def affordable(subject: Subject, networks: int) -> int:
     """Return how many samples are measured: fewer where each of them makes many numbers on its way."""
-    from lossdoc import probe, signals
+    from lossdoc import fetching, signals
 
-    return min(probe.SAMPLES, max(FEWEST, int(NUMBERS / networks / signals.made_by_a_sample(subject))))
+    return min(fetching.SAMPLES, max(FEWEST, int(NUMBERS / networks / signals.made_by_a_sample(subject))))
 
 
 def larger(subject: Subject, batches: list[Batch]) -> list[Batch]:

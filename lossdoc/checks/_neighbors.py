@@ -45,9 +45,9 @@ def _numbers(subject: Subject) -> tuple[Tensor, Tensor]:
     import torch
     from torch.nn.functional import one_hot
 
-    from lossdoc import probe
+    from lossdoc import fetching
 
-    batches = probe.take(subject, samples=MANY)
+    batches = fetching.take(subject, samples=MANY)
     parts = [each for batch in batches for each in (batch.inputs, batch.targets)]
     if not all(isinstance(part, torch.Tensor) for part in parts) or len({batch.inputs.shape[1:] for batch in batches}) > 1:
         raise NotApplicable("inputs and targets are not one tensor each")

@@ -48,16 +48,16 @@ def judge(subject: Subject) -> Evidence | None:
 
 
 def _mean_loss(subject: Subject, own: OwnStep, kind: str, calls: int = CALLS) -> float:
-    from lossdoc import probe, train
+    from lossdoc import fetching, probe, randomness, train
 
-    batches = probe.take(subject, samples=calls * (subject.batch_size or 1))
+    batches = fetching.take(subject, samples=calls * (subject.batch_size or 1))
     model = probe.untouched(subject).build(subject.seed)
     losses = []
     for call in range(calls):
         batch = batches[call % len(batches)]
         answers = _answers(subject, probe.outputs_of(subject, model, batch), batch.targets, kind)
         stand_in = replace(subject, build=oracle(batch, answers, strict=True))
-        with train.seeded(subject.seed, call), probe.unwarned():
+        with randomness.seeded(subject.seed, call), probe.unwarned():
             losses.append(train.OwnTraining(stand_in, own, subject.seed).step(batch).loss)
     return sum(losses) / len(losses)
 

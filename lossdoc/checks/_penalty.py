@@ -24,15 +24,15 @@ def judge(subject: Subject, penalty: Penalty) -> Evidence | Passed:
 
 def rise(subject: Subject, penalty: Penalty) -> tuple[float, float]:
     """Return by how much the first batch's loss rises when the penalty is switched on alone, and the loss without it."""
-    from lossdoc import probe, train
+    from lossdoc import fetching, measuring, probe
 
-    batch = probe.take(subject, samples=1)[0]
+    batch = fetching.take(subject, samples=1)[0]
     plain = probe.bare(subject)
     model = plain.build(subject.seed)
     probe.must_have_loss(subject, model, batch)
-    off = train.measure(plain, model, batch, training=True).total
+    off = measuring.measure(plain, model, batch, training=True).total
     alone = replace(plain, recipe=replace(plain.recipe, penalties=(penalty,)))
-    return train.measure(alone, model, batch, training=True).total - off, off
+    return measuring.measure(alone, model, batch, training=True).total - off, off
 
 
 def _norm(subject: Subject, penalty: Penalty) -> Evidence | Passed:

@@ -47,7 +47,7 @@ def reach(subject: Subject, batch: Batch, mute: Callable[[Tensor], Tensor]) -> f
     `mute` takes these inputs away. The dependence is the root mean square, over the samples, of how the outputs differ
     without them; what five steps change in it is extrapolated to all steps.
     """
-    from lossdoc import probe, train
+    from lossdoc import probe, randomness
 
     training = probe.training_of(subject, subject.seed)
     without = replace(batch, inputs=mute(batch.inputs))
@@ -58,7 +58,7 @@ def reach(subject: Subject, batch: Batch, mute: Callable[[Tensor], Tensor]) -> f
         return apart - apart.mean(0)
 
     before = dependence()
-    with train.seeded(subject.seed, 0):
+    with randomness.seeded(subject.seed, 0):
         for _ in range(STEPS):
             training.step(batch, 1.0, 0)
     moved = float((dependence() - before).square().mean().sqrt())

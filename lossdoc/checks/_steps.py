@@ -61,9 +61,9 @@ def course(subject: Subject) -> Course:
 
 
 def _course(subject: Subject) -> Course:
-    from lossdoc import probe, train
+    from lossdoc import fetching, probe, randomness, train
 
-    batches = probe.take(subject, samples=USUAL * (subject.batch_size or 1))
+    batches = fetching.take(subject, samples=USUAL * (subject.batch_size or 1))
     training = train.begin(probe.bare(subject), subject.seed)
     if isinstance(training, train.OwnTraining):
         training.total = planned(subject)
@@ -73,7 +73,8 @@ def _course(subject: Subject) -> Course:
     found = Course(before, batches, Record())
     first = _Shape.of(training.model())
     own = subject.recipe.step is not None
-    with train.seeded(subject.seed, 0), probe.unwarned(), recorded(found.record, training.model) if own else nullcontext():
+    watched = recorded(found.record, training.model) if own else nullcontext()
+    with randomness.seeded(subject.seed, 0), probe.unwarned(), watched:
         while not found.cut and not _enough(found, own=own):
             _take(found, training, first)
             if found.steps == 1:
@@ -153,10 +154,10 @@ def slopes(subject: Subject) -> dict[str, Tensor]:
     """Return the gradient of the first batch's loss at the first weights, by name, computed apart from any step."""
 
     def make() -> dict[str, Tensor]:
-        from lossdoc import probe
+        from lossdoc import fetching, probe
 
         plain = probe.bare(subject)
-        return probe.gradient(plain, plain.build(subject.seed), probe.take(subject, samples=1)[0])
+        return probe.gradient(plain, plain.build(subject.seed), fetching.take(subject, samples=1)[0])
 
     return kept(subject, "slopes", make)
 
@@ -191,11 +192,11 @@ def flow(subject: Subject, steps: int = 4) -> Flow:
 
 
 def _flow(subject: Subject, steps: int) -> Flow:
-    from lossdoc import probe, train
+    from lossdoc import fetching, measuring, probe, randomness, train
 
     plain = probe.bare(subject)
-    batches = probe.take(subject, samples=steps * (subject.batch_size or 1))
-    objective = train.Objective(plain.build(subject.seed), plain.loss, plain.recipe.penalties).train()
+    batches = fetching.take(subject, samples=steps * (subject.batch_size or 1))
+    objective = measuring.Objective(plain.build(subject.seed), plain.loss, plain.recipe.penalties).train()
     probe.must_have_loss(subject, objective.model, batches[0])
     optimizer, hyper = _mover(plain.recipe)
     state = train.start(objective, optimizer)
@@ -203,7 +204,7 @@ def _flow(subject: Subject, steps: int) -> Flow:
     known = {f"model.{name}" for name, slope in slopes(subject).items() if bool((slope != 0).any())}
     zero = missing = [] if known >= set(state.params) else list(state.params)  # of the first step, where they have one
     for step in range(steps if zero else 0):
-        with train.seeded(subject.seed, step), watching(record):
+        with randomness.seeded(subject.seed, step), watching(record):
             grads, state, _ = train.gradients(objective, state, batches[step % len(batches)])
         missing = [name for name in missing if name not in grads]
         zero = [name for name in zero if name not in grads or not bool((grads[name] != 0).any())]

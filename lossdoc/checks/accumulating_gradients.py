@@ -108,9 +108,9 @@ def _passes(course: Course) -> int:
 
 
 def _never_cleared(subject: Subject, near: float) -> Evidence | None:
-    from lossdoc import probe, train
+    from lossdoc import fetching, probe, randomness
 
-    batches = probe.take(subject, samples=2 * (subject.batch_size or 1))
+    batches = fetching.take(subject, samples=2 * (subject.batch_size or 1))
     plain = probe.bare(subject)
     training = probe.training_of(subject, subject.seed)
     alone: list[dict[str, Tensor]] = []
@@ -119,7 +119,7 @@ def _never_cleared(subject: Subject, near: float) -> Evidence | None:
         batch = batches[step % len(batches)]
         probe.must_have_loss(subject, training.model(), batch)
         alone.append(probe.gradient(plain, training.model(), batch))
-        with train.seeded(subject.seed, step):
+        with randomness.seeded(subject.seed, step):
             training.step(batch, 1.0, 0)
         now = _parameters(training.model())
         if step == 0 and all(name in now and bool((each == now[name]).all()) for name, each in before.items()):

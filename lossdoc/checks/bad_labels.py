@@ -97,13 +97,13 @@ def bad_labels(subject: Subject, *, enough: int = 50_000) -> Evidence | None:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching
 
     mispaired = _pairing.judge(subject)
     if mispaired is not None:
         return mispaired
     _must_be_labels(subject)
-    targets: Tensor = torch.cat([batch.targets.reshape(-1).double() for batch in probe.take(subject)])
+    targets: Tensor = torch.cat([batch.targets.reshape(-1).double() for batch in fetching.take(subject)])
     wrong, meant = _wrong(subject, targets)
     count = int(wrong.sum())
     if not count:
@@ -132,9 +132,9 @@ def _must_be_labels(subject: Subject) -> None:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
-    targets = probe.take(subject, samples=1)[0].targets
+    targets = fetching.take(subject, samples=1)[0].targets
     if not isinstance(targets, torch.Tensor):
         raise NotApplicable("the targets are not one tensor")
     own = ":" in subject.loss.word and subject.loss.takes not in ("logits", "log-probabilities", "probabilities", "scores")
@@ -161,13 +161,13 @@ def _wrong(subject: Subject, targets: Tensor) -> tuple[Tensor, str]:
 
 def _one_class(subject: Subject, enough: int) -> Evidence | None:
     """Look at all samples, or at very many, for a second class."""
-    from lossdoc import probe
+    from lossdoc import fetching
 
     if subject.task not in ("classification", "binary"):
         return None
     seen: set[float] = set()
     count = 0
-    for batch in probe.take(subject, samples=enough):
+    for batch in fetching.take(subject, samples=enough):
         if batch.targets.numel() != batch.size:
             return None
         seen.update(batch.targets.reshape(-1).tolist())

@@ -60,9 +60,9 @@ def batch_leakage(subject: Subject, *, rounding: float = 1e-3) -> Answer:
     Sources:
         - Karpathy (2019), A Recipe for Training Neural Networks: use backprop to chart dependencies
     """
-    from lossdoc import probe, signals
+    from lossdoc import fetching, probe, signals
 
-    batch = signals.some(subject, probe.take(subject, samples=1)[0])
+    batch = signals.some(subject, fetching.take(subject, samples=1)[0])
     plain = probe.bare(subject)
     if _normalizes_in_evaluation(plain.build(subject.seed)):
         raise NotApplicable("its batch normalization keeps no statistics, and uses the batch in evaluation, too")

@@ -46,9 +46,9 @@ def constant_feature(subject: Subject, *, least: int = 100) -> Evidence | None:
     Sources:
         - Zheng and Casari (2018), Feature Engineering for Machine Learning
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
-    inputs = probe.real_inputs(probe.take(subject)).flatten(1)
+    inputs = fetching.real_inputs(fetching.take(subject)).flatten(1)
     if len(inputs) < least:
         raise NotApplicable(f"{len(inputs)} samples are too few to tell")
     same = inputs.amax(0) == inputs.amin(0)

@@ -75,10 +75,10 @@ def _spread(experiments: Experiments, model: nn.Module) -> float:
     """Return the largest standard deviation of an answer over the inputs, in those of its target."""
     import torch
 
-    from lossdoc import probe, scoring
+    from lossdoc import fetching, scoring
 
     subject = experiments.subject
-    batches = probe.take(subject, "validation" if "validation" in subject.sizes else "train")
+    batches = fetching.take(subject, "validation" if "validation" in subject.sizes else "train")
     given = [scoring.answers(model, batch) for batch in batches]
     if not all(
         isinstance(each, torch.Tensor) and len(each) == batch.size for each, batch in zip(given, batches, strict=True)

@@ -87,10 +87,10 @@ def _in_model(subject: Subject) -> Evidence | None:
 
 def _mended(subject: Subject) -> set[str]:
     """Return the names of the parameters that have a gradient where nothing cuts the graph."""
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     plain = probe.bare(subject)
-    model, batch = plain.build(subject.seed), probe.take(subject, samples=1)[0]
+    model, batch = plain.build(subject.seed), fetching.take(subject, samples=1)[0]
     try:
         with watching(Record(), mended=True):
             return set(probe.gradient(plain, model, batch))

@@ -78,10 +78,10 @@ def epsilon(subject: Subject) -> Answer:
         - Kingma and Ba (2015), Adam, algorithm 1
         - IEEE 754: half a unit in the last place is what an addition may lose
     """
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     plain = probe.bare(subject)
-    model, batch = plain.build(subject.seed), probe.take(subject, samples=1)[0]
+    model, batch = plain.build(subject.seed), fetching.take(subject, samples=1)[0]
     tested = [
         *_of_optimizer(plain, model, batch),
         *_of_normalization(model, batch),

@@ -52,9 +52,9 @@ def head_width(subject: Subject, *, padded_to: int = 128) -> Answer:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
-    batches = probe.take(subject)
+    batches = fetching.take(subject)
     first, outputs = probe.first_answer(subject)
     rows = probe.class_rows(subject, outputs, first.targets)
     if rows is None or subject.loss.takes in ("values", "unknown"):

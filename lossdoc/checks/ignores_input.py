@@ -89,10 +89,10 @@ def _deaf(experiments: Experiments) -> bool:
     """
     import torch
 
-    from lossdoc import probe, scoring
+    from lossdoc import fetching, probe, scoring
 
     subject = experiments.subject
-    batches = probe.take(subject)
+    batches = fetching.take(subject)
     for seed in range(probe.SEEDS):
         model = probe.untouched(subject).build(experiments.seeds[0] + seed)
         _redraw(model, seed)

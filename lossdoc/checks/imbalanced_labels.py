@@ -48,11 +48,11 @@ def imbalanced_labels(subject: Subject, *, times: float = 2.0, half: float = 0.5
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching
 
     if subject.task not in ("classification", "binary"):
         raise NotApplicable("there are no classes whose frequencies matter")
-    targets = torch.cat([batch.targets.reshape(batch.size, -1).double() for batch in probe.take(subject)])
+    targets = torch.cat([batch.targets.reshape(batch.size, -1).double() for batch in fetching.take(subject)])
     if targets.shape[1] != 1:
         raise NotApplicable("a sample has more than one label")
     labels, counts = torch.unique(targets, return_counts=True)

@@ -101,10 +101,10 @@ def label_coding(subject: Subject, *, slower: float = 10.0) -> Answer:
     """
     import torch
 
-    from lossdoc import probe, samples
+    from lossdoc import fetching, samples
 
     asked = _answers.probed(subject)
-    targets = torch.cat([batch.targets.double() for batch in probe.take(subject, samples=256)])
+    targets = torch.cat([batch.targets.double() for batch in fetching.take(subject, samples=256)])
     one_hot, counted = samples.one_hot(targets), _numbered(targets)
     found = _distributions(subject, asked)
     if found is None and _answers.is_own(subject):
@@ -249,7 +249,7 @@ def _fed(subject: Subject, batch: Batch) -> Subject:
 
 def _moved(subject: Subject, batch: Batch, inputs: str) -> float:
     """Return the root mean square of how far a small step on a batch moves its probabilities."""
-    from lossdoc import probe, train
+    from lossdoc import probe, randomness
 
     training = probe.training_of(subject, subject.seed)
 
@@ -258,7 +258,7 @@ def _moved(subject: Subject, batch: Batch, inputs: str) -> float:
         return outputs if inputs == "probabilities" else outputs.softmax(-1)
 
     before = shares()
-    with train.seeded(subject.seed, 0):
+    with randomness.seeded(subject.seed, 0):
         training.step(batch, SMALL, 0)
     return float((shares() - before).square().mean().sqrt())
 

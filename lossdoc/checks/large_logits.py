@@ -87,7 +87,7 @@ def _second_moment(subject: Subject) -> float:
     """Return the targets' mean square."""
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching
 
-    targets = torch.cat([batch.targets.double().reshape(-1) for batch in probe.take(subject)])
+    targets = torch.cat([batch.targets.double().reshape(-1) for batch in fetching.take(subject)])
     return float(targets.square().mean())

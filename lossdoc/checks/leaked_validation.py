@@ -64,14 +64,14 @@ def leaked_validation(subject: Subject, *, sure: float = 5.0, serious: float = 0
     Sources:
         - Kapoor and Narayanan (2023), Leakage and the reproducibility crisis in machine-learning-based science
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
     if "validation" not in subject.sizes:
         raise NotApplicable("there is no validation split")
-    train = probe.take(subject, "train", samples=MOST)
+    train = fetching.take(subject, "train", samples=MOST)
     keys = list(_keys(train))
     known = Counter(keys)
-    asked = list(_keys(probe.take(subject, "validation", samples=MOST)))
+    asked = list(_keys(fetching.take(subject, "validation", samples=MOST)))
     copies = sum(key in known for key in asked)
     if copies < 2:
         return None
@@ -100,10 +100,10 @@ def _rich(batches: list[Batch], keys: list[bytes], asked: int) -> bool:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching
 
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
-    inputs = probe.first_inputs(batches).flatten(1)[list(first.values())]
+    inputs = fetching.first_inputs(batches).flatten(1)[list(first.values())]
     count = len(inputs)
     if count < 2 or not inputs.is_floating_point():
         return False

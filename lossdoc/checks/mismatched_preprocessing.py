@@ -107,16 +107,16 @@ def mismatched_preprocessing(
         - Stephens (1970), Use of the Kolmogorov-Smirnov statistics without extensive tables
         - the study notes, block "published statistics": test data centered differently give strange results
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
     others: tuple[Split, ...] = tuple(split for split in ("validation", "test") if split in subject.sizes)
     if not others:
         raise NotApplicable("there is no split beside the training split")
-    batches = probe.take(subject, "train", samples=MOST)
+    batches = fetching.take(subject, "train", samples=MOST)
     known = _table(batches)
     told: list[str] = []
     for split in others:
-        asked = probe.take(subject, split, samples=MOST)
+        asked = fetching.take(subject, split, samples=MOST)
         given = _table(asked)
         if given.shape[1:] != known.shape[1:] or min(len(given), len(known)) < FEWEST:
             raise NotApplicable("the splits differ in shape, or are too small")
@@ -136,9 +136,9 @@ def _table(batches: list[Batch]) -> Floats:
     Raises:
         NotApplicable: when they are no measurements, such as tokens.
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
-    inputs: Tensor = probe.real_inputs(batches)
+    inputs: Tensor = fetching.real_inputs(batches)
     if not bool(inputs.isfinite().all()):
         raise NotApplicable("some inputs are not finite")
     return np.asarray(inputs.double().flatten(1).cpu().numpy())
@@ -216,12 +216,12 @@ def _by_itself(split: str, given: Floats) -> Evidence | None:
 
 def _random(subject: Subject, first: list[Batch]) -> bool:
     """Tell whether the validation data come out otherwise when they are read a second time, whatever their order."""
-    from lossdoc import probe
+    from lossdoc import fetching
 
     size = subject.sizes.get("validation")
     if size is None or size > MOST:
         return False
-    again = probe.take(subject, "validation", epoch=1, samples=MOST)
+    again = fetching.take(subject, "validation", epoch=1, samples=MOST)
     keys = [{row.tobytes() for row in _table(batches)} for batches in (first, again)]
     return len(keys[0] & keys[1]) < len(keys[0]) / 2
 

@@ -112,15 +112,15 @@ def _before(events: list[Event]) -> bool:
 
 def _seldom(subject: Subject, own: OwnStep) -> Evidence | None:
     """Look whether a step that left the schedule on offer alone steps it where an epoch begins."""
-    from lossdoc import probe, train
+    from lossdoc import fetching, probe, randomness, train
 
     if not _offered(subject, own):
         return None
-    batch = probe.take(subject, samples=1)[0]
+    batch = fetching.take(subject, samples=1)[0]
     record = Record()
     training = train.OwnTraining(probe.bare(subject), own, subject.seed)
     training.total = _steps.planned(subject)
-    with train.seeded(subject.seed, 0), recorded(record, training.model), probe.unwarned():
+    with randomness.seeded(subject.seed, 0), recorded(record, training.model), probe.unwarned():
         for epoch in (0, 1):
             training.step(batch, 1.0, epoch)
     by_epoch = bool(record.of("scheduler"))

@@ -63,11 +63,11 @@ def no_hidden_activation(subject: Subject) -> Answer:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
     from lossdoc.signals import some
 
-    batch = some(subject, probe.take(subject)[0])
-    inputs = probe.real_inputs([batch])
+    batch = some(subject, fetching.take(subject)[0])
+    inputs = fetching.real_inputs([batch])
     model = probe.untouched(subject).build(subject.seed)
     if len(inputs) < 2:
         raise NotApplicable("a single sample makes no pairs")

@@ -61,9 +61,9 @@ def non_finite(subject: Subject, *, networks: int = 3) -> Evidence | None:
     """
     import torch
 
-    from lossdoc import births, probe
+    from lossdoc import births, fetching, probe
 
-    batches = probe.take(subject, samples=4 * (subject.batch_size or 1))
+    batches = fetching.take(subject, samples=4 * (subject.batch_size or 1))
     plain = probe.bare(subject)
     for seed in range(subject.seed, subject.seed + (0 if _known_to_be_finite(subject) else networks)):
         start = probe.begin_with(subject, seed, batches, answers=False)

@@ -66,13 +66,13 @@ def non_finite_data(subject: Subject) -> Evidence | None:
     Sources:
         - the study notes, figure 10 bottom left: numbers left the range
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
     for split in ("train", "validation"):
         if split not in subject.sizes:
             continue
         bad = samples = 0
-        for batch in probe.take(subject, split, samples=MOST):
+        for batch in fetching.take(subject, split, samples=MOST):
             samples += batch.size
             bad += _not_finite(batch.inputs) + _not_finite(batch.targets)
         if bad:

@@ -89,25 +89,25 @@ def _parts(subject: Subject) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
     """Yield what is to be the same each time: the weights, the data and the loss."""
     import torch
 
-    from lossdoc import probe, signals, train
+    from lossdoc import fetching, probe, randomness, signals, train
 
     def weights() -> list[Any]:
-        with train.seeded(subject.seed):
+        with randomness.seeded(subject.seed):
             return [each.detach().clone() for each in subject.build(subject.seed).state_dict().values()]
 
     def data() -> list[Any]:
-        with train.seeded(subject.seed, 0):
+        with randomness.seeded(subject.seed, 0):
             parts = next(iter(subject.batches("train", 0))).inputs
         given = parts.values() if isinstance(parts, Mapping) else [parts]
         return [each for each in given if isinstance(each, torch.Tensor)]
 
     def loss() -> list[Any]:
-        found = probe.take(subject, samples=1)[0]
+        found = fetching.take(subject, samples=1)[0]
         if subject.recipe.step is None:
             found = signals.some(subject, found)
         training = train.begin(probe.untouched(subject), subject.seed)
         probe.must_have_loss(subject, training.model(), found)
-        with train.seeded(subject.seed, 0):
+        with randomness.seeded(subject.seed, 0):
             return [probe.guarded(training).step(found, 1.0, 0).loss]
 
     yield "the weights of a fresh model", weights

@@ -88,13 +88,13 @@ def over_regularized(experiments: Experiments) -> Answer:
 
 def _without(experiments: Experiments, longer: float = 1.0) -> _compared.Compared:
     """Compare the training with the same one without regularization and dropout, both so many times as long."""
-    from lossdoc import train
+    from lossdoc import regularization
 
     told = "" if longer == 1.0 else f", {longer:.3g} times as long"
     base = (
         experiments.baseline if longer == 1.0 else experiments.tried(f"as it is{told}", experiments.subject, longer=longer)
     )
-    off = train.unregularized(experiments.subject)
+    off = regularization.unregularized(experiments.subject)
     return _compared.compare(
         experiments, experiments.tried(f"switch the regularization off{told}", off, longer=longer), base
     )
@@ -127,7 +127,7 @@ def _holds_down(found: _compared.Compared, pull: float) -> bool:
 
 def _terms(subject: Subject) -> list[str]:
     """Return in words what regularizes."""
-    from lossdoc.train import DROPOUTS
+    from lossdoc.regularization import DROPOUTS
 
     terms = [f"{one.word} {one.coefficient:g}" for one in subject.recipe.penalties if one.coefficient]
     decay = float(subject.recipe.hyper.get("weight_decay", 0.0))
@@ -143,12 +143,12 @@ def _pull(subject: Subject) -> float:
     """
     from dataclasses import replace
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     decay = float(subject.recipe.hyper.get("weight_decay", 0.0))
     if not decay and not any(one.coefficient for one in subject.recipe.penalties):
         return math.nan
-    batch, model = probe.take(subject, samples=1)[0], probe.untouched(subject).build(subject.seed)
+    batch, model = fetching.take(subject, samples=1)[0], probe.untouched(subject).build(subject.seed)
     bare = replace(subject, recipe=replace(subject.recipe, penalties=()))
     whole, plain = (probe.gradient(each, model, batch) for each in (subject, bare))
     loss = sum(float(grad.double().square().sum()) for grad in plain.values())

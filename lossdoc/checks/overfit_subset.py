@@ -31,7 +31,7 @@ def overfit_subset(found: Memorization, *, agreement: float = 0.5) -> Answer:
         wrong (or more than 1 % of the targets' variance is left).
     Causes:
         - the gradient does not reach the weights, or is applied wrongly
-        - inputs and targets do not belong together: shuffled apart, or cut differently
+        - inputs that are all but the same, such as scaled twice
         - the last layer or the loss cannot express the targets: wrong activation, wrong number of units, broadcast
         - units are dead or saturated from the start
         - the model is too small to tell even these samples apart

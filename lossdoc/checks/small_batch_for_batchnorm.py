@@ -105,13 +105,13 @@ def _positions(subject: Subject, batch: Batch) -> dict[str, int]:
     """Return how many values of each channel one sample has at every batch normalization, by name."""
     from torch import nn
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
     model = probe.untouched(subject).build(subject.seed)
     if not any(isinstance(module, kinds) for module in model.modules()):
         return {}
     if batch.size == 1:
-        batch = probe.joined([batch, batch])
+        batch = fetching.joined([batch, batch])
     seen = probe.layer_outputs(subject, model, batch, lambda module: isinstance(module, kinds))
     return {name: output.numel() // (batch.size * output.shape[1]) for name, output in seen.items()}

@@ -53,9 +53,9 @@ def summed_loss(subject: Subject, *, midway: float = 1.5) -> Answer:
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching
 
-    batch = probe.take(subject, samples=1)[0]
+    batch = fetching.take(subject, samples=1)[0]
     if not isinstance(batch.targets, torch.Tensor):
         raise NotApplicable("the targets are not one tensor")
     once, twice = _by_step(subject, batch) if subject.recipe.step is not None else _by_loss(subject, batch)
@@ -87,10 +87,10 @@ def _by_loss(subject: Subject, batch: Batch) -> tuple[float, float]:
 
 def _by_step(subject: Subject, batch: Batch) -> tuple[float, float]:
     """Return what the user's own step says of a batch, and of a batch that has every sample twice."""
-    from lossdoc import probe, train
+    from lossdoc import fetching, probe, randomness
 
     def told(given: Batch) -> float:
-        with train.seeded(subject.seed, 0):
+        with randomness.seeded(subject.seed, 0):
             return probe.training_of(subject, subject.seed).step(given, 1.0, 0).loss
 
-    return told(batch), told(probe.joined([batch, batch]))
+    return told(batch), told(fetching.joined([batch, batch]))

@@ -57,10 +57,10 @@ def symmetric_weights(subject: Subject, *, alike: float = 1e-6) -> Evidence | No
     Sources:
         - Goodfellow, Bengio and Courville (2016), Deep Learning, section 8.4: initialization must break symmetry
     """
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     model = probe.bare(subject).build(subject.seed)
-    probe.must_have_loss(subject, model, probe.take(subject, samples=1)[0])
+    probe.must_have_loss(subject, model, fetching.take(subject, samples=1)[0])
     wide = {name: each for name, each in probe.parameters_of(model).items() if each.ndim > 1 and len(each) > 1}
     if not wide:
         raise NotApplicable("no layer has two units or more")

@@ -80,10 +80,10 @@ def unscaled_inputs(subject: Subject, *, far: float = 10.0, breaking: float = 10
         - LeCun et al. (1998), Efficient BackProp, section 4.3: normalizing the inputs
         - Glorot and Bengio (2010), Understanding the difficulty of training deep feedforward neural networks
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
-    batches = probe.take(subject)
-    inputs = probe.real_inputs(batches).double().flatten(1)
+    batches = fetching.take(subject)
+    inputs = fetching.real_inputs(batches).double().flatten(1)
     size = math.sqrt(float(inputs.square().mean()))
     top = float(inputs.abs().max())
     if not math.isfinite(size) or top == 0:
@@ -233,16 +233,16 @@ def _sure(subject: Subject, batch: Batch, factor: float) -> float:
 
 def _step_raises_loss(subject: Subject, batch: Batch, factor: float) -> bool:
     """Tell whether one step as configured, on inputs times `factor`, leaves its own batch's loss higher than it was."""
-    from lossdoc import probe, train
+    from lossdoc import measuring, probe, randomness
 
     given = _times(batch, factor)
     plain = probe.bare(subject)
     training = probe.training_of(subject, subject.seed)
     probe.must_have_loss(subject, training.model(), given)
-    before = train.measure(plain, training.model(), given, training=True).loss
-    with train.seeded(subject.seed, 0):
+    before = measuring.measure(plain, training.model(), given, training=True).loss
+    with randomness.seeded(subject.seed, 0):
         training.step(given, 1.0, 0)
-    return not train.measure(plain, training.model(), given, training=True).loss <= before
+    return not measuring.measure(plain, training.model(), given, training=True).loss <= before
 
 
 def _times(batch: Batch, factor: float) -> Batch:

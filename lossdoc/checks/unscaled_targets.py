@@ -72,11 +72,11 @@ def unscaled_targets(subject: Subject, *, far: float = 10.0, breaking: float = 1
     """
     import torch
 
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
     if subject.task != "regression" or not _answers.knows_loss(subject):
         raise NotApplicable("the targets are not plain numbers, or the user's own step may scale them")
-    batches = probe.take(subject)
+    batches = fetching.take(subject)
     targets = torch.cat([batch.targets.double().flatten() for batch in batches])
     size = math.sqrt(float(targets.square().mean()))
     first = probe.one_start(subject)
@@ -119,7 +119,7 @@ def _moved(subject: Subject, batch: Batch, factor: float, steps: int) -> tuple[f
 
     Returns the root mean square of how far the outputs moved, and whether the first step raised the batch's loss.
     """
-    from lossdoc import probe, train
+    from lossdoc import measuring, probe, randomness
 
     given = replace(batch, targets=batch.targets * factor)
     plain = probe.bare(subject)
@@ -127,11 +127,11 @@ def _moved(subject: Subject, batch: Batch, factor: float, steps: int) -> tuple[f
 
     def now() -> tuple[Tensor, float]:
         model = training.model()
-        return probe.outputs_of(subject, model, given).double(), train.measure(plain, model, given, training=True).loss
+        return probe.outputs_of(subject, model, given).double(), measuring.measure(plain, model, given, training=True).loss
 
     before, loss = now()
     raised = False
-    with train.seeded(subject.seed, 0):
+    with randomness.seeded(subject.seed, 0):
         for step in range(steps):
             training.step(given, 1.0, 0)
             raised = raised or (step == 0 and not now()[1] <= loss)

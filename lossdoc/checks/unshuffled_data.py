@@ -57,11 +57,11 @@ def unshuffled_data(subject: Subject, *, sure: float = 4.75) -> Evidence | None:
         - the study notes, figure 10 top: waves, because the data are not shuffled
         - Barton and David (1957), Multiple Runs
     """
-    from lossdoc import probe
+    from lossdoc import fetching
 
     if subject.task == "language":
         raise NotApplicable("the order of text is not judged")
-    epochs = [probe.take(subject, "train", epoch, MOST) for epoch in (0, 1)]
+    epochs = [fetching.take(subject, "train", epoch, MOST) for epoch in (0, 1)]
     if not _same(*epochs):
         return None
     measured, expected, deviation = _neighbors(np.concatenate([_numbers(batch) for batch in epochs[0]]), subject)

@@ -71,9 +71,9 @@ def wrong_mode(subject: Subject, *, fewest: float = 1.5, rounding: float = 1e-5)
     Sources:
         - torch's documentation: nn.Module.eval, BatchNorm1d (momentum), scaled_dot_product_attention (dropout_p)
     """
-    from lossdoc import probe
+    from lossdoc import fetching, probe
 
-    batch = probe.take(subject, samples=1)[0]
+    batch = fetching.take(subject, samples=1)[0]
     whole = probe.untouched(subject)
     return (
         _step_in_evaluation(subject, whole, batch)
@@ -110,7 +110,7 @@ def _outputs(subject: Subject, model: nn.Module, batch: Batch, *, training: bool
 def _dropping_in_evaluation(whole: Subject, batch: Batch, rounding: float) -> Evidence | None:
     import torch
 
-    from lossdoc import probe, train
+    from lossdoc import probe, randomness
     from lossdoc.calling import call_model
 
     model = whole.build(whole.seed)
@@ -121,7 +121,7 @@ def _dropping_in_evaluation(whole: Subject, batch: Batch, rounding: float) -> Ev
             first = probe.scores_in(whole, call_model(model, batch))
         if not seen:
             return None
-        with train.seeded(1):
+        with randomness.seeded(1):
             second = probe.scores_in(whole, call_model(model, batch))
     if first is None or second is None:
         return None

@@ -85,11 +85,11 @@ def _cosines(subject: Subject, trials: int, least: float) -> tuple[list[float], 
     """
     import torch
 
-    from lossdoc import probe, train
+    from lossdoc import fetching, probe, randomness
 
     plain = probe.bare(subject)
     found, weights = [], 0
-    batches = probe.take(subject, samples=trials * (subject.batch_size or 1))
+    batches = fetching.take(subject, samples=trials * (subject.batch_size or 1))
     for trial in range(trials):
         batch = batches[trial % len(batches)]
         if trial == 0:
@@ -103,7 +103,7 @@ def _cosines(subject: Subject, trials: int, least: float) -> tuple[list[float], 
             probe.must_have_loss(subject, model, batch)
             before = probe.parameters_of(model)
             slopes = probe.gradient(plain, model, batch)
-            with train.seeded(subject.seed, trial):
+            with randomness.seeded(subject.seed, trial):
                 training.step(batch, 1.0, 0)
             after = probe.parameters_of(training.model())
         if not slopes:

@@ -35,8 +35,8 @@ def passed(report: Report, screen: Screen) -> Iterator[RenderableType]:
         yield from (Padding(Text(screen.said(one.summary)), (0, 0, 0, 2)) for one in told)
         yield _dim(f"Looked for and not found: {', '.join(names[code] for code in report.passed)}.")
     if report.skipped:
-        measured = ", and what was measured" if report.measured else ""
-        yield _dim(f"Not judged: {len(report.skipped)} (-v tells why{measured}).")
+        measured = ", and what was measured" if report.measured and screen.more == Screen.more else ""
+        yield _dim(f"Not judged: {len(report.skipped)} ({screen.more} tells why{measured}).")
 
 
 def _each(report: Report, screen: Screen) -> Iterator[tuple[str, str]]:

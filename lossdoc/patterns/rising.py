@@ -39,15 +39,18 @@ def rising(curve: Curve, *, tau: float = 0.5, z: float = 2.58, sigmas: float = 5
         - the gradient is applied with the wrong sign: the weights climb the loss
         - a penalty or another term of the loss is subtracted instead of added
         - the learning rate is so high that every step overshoots further than the last
+        - gradients are never cleared, so that each step adds all those before it
 
     Confirm with:
         - lossdoc sanity model.yaml --select wrong-sign
         - lossdoc sanity model.yaml --select regularization-raises-loss
+        - lossdoc sanity model.yaml --select accumulating-gradients
 
     Try:
         - flip the sign: weights -= lr * gradient
         - minimize the loss, not its negative; check every term's sign
         - lower the learning rate tenfold
+        - clear the gradients in every step: optimizer.zero_grad()
 
     False alarms:
         Curricula that grow harder, losses with a weight that is annealed upwards, adversarial and reinforcement losses.

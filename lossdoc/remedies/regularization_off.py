@@ -17,7 +17,7 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     """Yield each term of the loss at a hundredth, then all regularization off."""
     if patient.spec is None:
         if any(term.coefficient for term in patient.subject.recipe.penalties):
-            from lossdoc.train import unregularized
+            from lossdoc.regularization import unregularized
 
             yield Change("switch the regularization off", causes=CAUSE, apply=unregularized, line="weight_decay=0")
         return

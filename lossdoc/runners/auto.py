@@ -11,7 +11,7 @@ from itertools import islice
 
 import torch
 
-from lossdoc import loop, train
+from lossdoc import loop, randomness, train
 from lossdoc.runner import Runner, Work, runners
 from lossdoc.runners import vmapped
 from lossdoc.stack import UnstackableError
@@ -93,7 +93,7 @@ def _alone(subject: Subject, seed: int) -> float:
     training = train.begin(subject, seed)
 
     def take(step: int, batch: Batch, epoch: int) -> None:
-        with train.seeded(seed, step):
+        with randomness.seeded(seed, step):
             training.step(batch, subject.recipe.schedule(step, 0), epoch)
 
     feed = enumerate(islice(loop.epochs_of(subject, seed), STEPS + 1))
@@ -104,7 +104,7 @@ def _stacked(subjects: Sequence[Subject], seeds: Sequence[int]) -> float:
     batches = [batch for _, batch, _ in islice(Feed(subjects, seeds), STEPS + 1)]
     stack, factors = stack_of(subjects, seeds, batches[0]), torch.ones(len(seeds), dtype=torch.float64)
     return _fastest(
-        partial(stack.step, batch, factors, [train.mixed(seed, step) for seed in seeds])
+        partial(stack.step, batch, factors, [randomness.mixed(seed, step) for seed in seeds])
         for step, batch in enumerate(batches)
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from lossdoc import loop, train
+from lossdoc import loop, measuring, randomness, train
 from lossdoc.curve import Curve
 from lossdoc.runner import Runner, Work
 from lossdoc.subject import Point, Subject, Trial
@@ -22,7 +22,7 @@ def run_point(work: Work, point: Point) -> Trial:
     """Train one point from its seed until the budget is spent, the loss is no longer finite, or the watch says stop."""
     subject, budget = work.make(point), work.budget
     log = loop.Log(subject)
-    with train.seeded(point.seed):
+    with randomness.seeded(point.seed):
         training = train.begin(subject, point.seed)
     feed = loop.epochs_of(subject, point.seed)
     for tick in loop.run(subject, training, feed, seed=point.seed, steps=budget.steps, epochs=budget.epochs):
@@ -39,7 +39,7 @@ def _validate_the_end(subject: Subject, training: train.Training, log: loop.Log)
     """Measure the validation split once more where the run ended inside an epoch."""
     last = log.ticks[-1] if log.ticks else None
     if last is not None and last.validation is None and not last.diverged and "validation" in subject.sizes:
-        log.ticks[-1] = replace(last, validation=train.evaluate(subject, training.model()))
+        log.ticks[-1] = replace(last, validation=measuring.evaluate(subject, training.model()))
 
 
 def trial_of(point: Point, curve: Curve, diverged_at: int | None) -> Trial:

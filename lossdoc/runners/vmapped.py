@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lossdoc import loop, train
+from lossdoc import loop, measuring, randomness
+from lossdoc.measuring import Losses
+from lossdoc.randomness import mixed
 from lossdoc.runner import SHOWN, Runner, Work, in_chunks
 from lossdoc.runners import serial
 from lossdoc.stack import Joined, Measured, Stack, UnstackableError
@@ -24,7 +26,6 @@ from lossdoc.stacking.feed import Feed, whole
 from lossdoc.stacking.memory import SHARE, bytes_of_point, free_memory
 from lossdoc.subject import Point, Subject, Trial
 from lossdoc.threads import ThreadTrial, threads
-from lossdoc.train import Losses, mixed
 
 VECTORS = re.compile(  # values that may differ between the points of a stack: they change numbers, not the computation
     r"optimizer\.(lr|momentum|weight_decay|beta1|beta2|alpha|eps)|regularization\.(l1|l2)|schedule\b.*|(model\.)?init\b.*"
@@ -48,7 +49,7 @@ def chunk_size(work: Work, points: Sequence[Point]) -> int:
     """Return how many of these points one stack may hold."""
     subject, seed = work.make(points[0]), points[0].seed
     _, batch, _ = next(loop.epochs_of(subject, seed))
-    with train.seeded(seed):
+    with randomness.seeded(seed):
         fit = free_memory() // SHARE // max(1, bytes_of_point(subject, seed, batch))
     return max(1, min(CHUNK, fit, len(points)))
 
@@ -147,14 +148,14 @@ class Chunk:
         return row
 
     def _validate(self) -> None:
-        """Measure the validation split, as `train.evaluate` does for one point."""
+        """Measure the validation split, as `measuring.evaluate` does for one point."""
         losses, sizes, accuracies = [], [], []
         for batch in whole(self.first, "validation"):
             measured: Measured = self.stack.evaluate(batch)
             sizes.append(float(len(batch.targets)))
             losses.append(self._row(measured.loss))
             accuracies.append(self._row(measured.accuracy))
-        loss = np.average(losses, axis=0, weights=train.batch_weights(sizes, self.first.loss.reduction))
+        loss = np.average(losses, axis=0, weights=measuring.batch_weights(sizes, self.first.loss.reduction))
         self.validation.append((len(self.losses), loss, np.average(accuracies, axis=0, weights=sizes)))
 
     def _diverged(self) -> list[int]:
@@ -200,7 +201,7 @@ class Chunk:
     def _model(self, place: int) -> nn.Module:
         """Return a point's model as it is now."""
         values = self.stack.parameters(self.places.index(place))
-        with train.seeded(self.points[place].seed):
+        with randomness.seeded(self.points[place].seed):
             model = self.subjects[place].build(self.points[place].seed)
         with torch.no_grad():
             for name, tensor in (*model.named_parameters(), *model.named_buffers()):

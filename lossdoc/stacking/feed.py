@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossdoc import loop, train
+from lossdoc import loop, measuring
 from lossdoc.stack import Joined, UnstackableError
 from lossdoc.subject import Batch, Split, Subject
 
@@ -51,7 +51,7 @@ def joined(batches: Sequence[Batch]) -> Joined:
 
 def whole(subject: Subject, split: Split) -> Iterator[Joined]:
     """Yield a split's batches, the same ones for all points."""
-    return (Joined(batch.inputs, batch.targets, shared=True) for batch in train.whole(subject, split))
+    return (Joined(batch.inputs, batch.targets, shared=True) for batch in measuring.whole(subject, split))
 
 
 def of_point(batch: Joined, place: int) -> Batch:

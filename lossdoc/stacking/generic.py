@@ -17,13 +17,16 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from lossdoc.errors import UserCodeError
 from lossdoc.masks import forget_calls
+from lossdoc.measuring import Objective, right
+from lossdoc.randomness import mixed, seeded
+from lossdoc.regularization import Switched
 from lossdoc.stack import Joined, Measured, UnstackableError, models_of, must_be_stackable
 from lossdoc.stacking.dropouts import Masks
 from lossdoc.stacking.feed import of_point
 from lossdoc.stacking.recurrent import plain_recurrent
 from lossdoc.stacking.updates import Updates
 from lossdoc.subject import Batch, Subject
-from lossdoc.train import Objective, Switched, gradients, mixed, right, seeded, start
+from lossdoc.train import gradients, start
 
 OWN = "model."  # what the names of a model's parameters begin with inside an objective
 RECORDED = 20  # steps of one batch's shape before it is asked whether recording pays

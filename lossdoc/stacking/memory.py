@@ -7,8 +7,8 @@ import os
 import torch
 from torch import Tensor
 
+from lossdoc.measuring import Objective
 from lossdoc.subject import Batch, Subject
-from lossdoc.train import Objective
 
 SHARE = 4  # a stack may take a quarter of the memory that is free: data, logs and other programs need some, too
 COPIES = 6  # of the parameters: weights, gradients, two slots, the move of the optimizer, and one more in passing

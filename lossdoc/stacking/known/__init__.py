@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from lossdoc.calling import model_code
 from lossdoc.errors import UserCodeError, UserError, user_code
 from lossdoc.masks import key_dropouts
+from lossdoc.measuring import Objective
 from lossdoc.parts.optimizers import BUILTIN
+from lossdoc.randomness import mixed, seeded
 from lossdoc.stack import Joined, Measured, Stack, UnstackableError, models_of, must_be_stackable
 from lossdoc.stacking.feed import of_point
 from lossdoc.stacking.known.graphs import Graph
@@ -27,7 +29,7 @@ from lossdoc.stacking.known.penalties import penalties
 from lossdoc.stacking.known.store import Store
 from lossdoc.stacking.updates import Updates
 from lossdoc.subject import Batch, Subject
-from lossdoc.train import Objective, gradients, mixed, seeded, start
+from lossdoc.train import gradients, start
 
 EVALUATED = 128  # samples that go through a net at a time: convolutions slow down beyond, small matrices below
 UNUSED = 1 << 40  # a step that no training gets to

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from lossdoc.errors import UserCodeError, user_code
+from lossdoc.randomness import undisturbed
 from lossdoc.stack import UnstackableError
 from lossdoc.stacking.known.functions import Seen
 from lossdoc.stacking.known.layer import must
-from lossdoc.train import undisturbed
 
 SAMPLES = (2, 3)  # how many samples a forward is watched with: what depends on their number shows between the two
 

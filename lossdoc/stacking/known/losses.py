@@ -200,7 +200,7 @@ def measure(losses: Sequence[Any]) -> Measure:
 
 
 class Accuracy:
-    """The share of right answers of each point, as in `lossdoc.train.right`."""
+    """The share of right answers of each point, as in `lossdoc.measuring.right`."""
 
     def __init__(self, task: str) -> None:
         self.task = task
