@@ -144,8 +144,8 @@ class Experiments:
 
     @cached_property
     def samples(self) -> int | None:
-        """How many samples the scores are counted on, None where it is not known."""
-        return self._own.sizes.get(self.yardstick.split)
+        """How many answers the accuracies are counted on, a text's token by token; None where nothing is counted."""
+        return sum(self.yardstick.labels) or None
 
     @property
     def baseline(self) -> Experiment:

@@ -16,6 +16,7 @@ from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
 from lossdoc.rule import Rule, checks, examine, patterns
 
 FIRST = "over-regularized"
+WHOLE = "the whole training"
 # of whatever keeps a model from learning
 SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance", "not-learning"}
 
@@ -112,7 +113,7 @@ def stuck(experiments: Experiments) -> Answer:
     """
     base = experiments.baseline
     if experiments.shortened > NEAR and not _seeing(experiments, base):
-        base = experiments.tried("the whole training", experiments.subject, longer=experiments.shortened)
+        base = experiments.tried(WHOLE, experiments.subject, longer=experiments.shortened)
     told = f"{_compared.score(base)} after {base.steps} steps, {len(base.scores)} seeds"
     if _seeing(experiments, base):
         return Passed(told)
@@ -134,17 +135,24 @@ def repeatability(experiments: Experiments) -> Answer:
 
     Of sound networks all learn nearly the same. A seed has failed that learned less than half of what the best one did; a
     single failure is a warning, two are an error. Accuracies must differ by more than counting makes them: by the
-    chi-squared test of their variance against that of a share of n samples.
+    chi-squared test of their variance against that of a share of n samples. What a part of the configured training shows
+    is asked of all of it: seeds may differ in their pace.
     """
-    base = experiments.baseline
+    steps = experiments.baseline.steps
     if experiments.shortened > NEAR:
-        raise NotApplicable(f"{base.steps} steps are only a part of the configured training: seeds may differ in their pace")
-    scores = experiments.repeated.scores
+        raise NotApplicable(f"{steps} steps are only a part of the configured training: seeds may differ in their pace")
+    answer = _apart(experiments, experiments.repeated)
+    if isinstance(answer, Passed) or experiments.shortened == 1:
+        return answer
+    return _apart(experiments, experiments.tried(WHOLE, experiments.subject, longer=experiments.shortened))
+
+
+def _apart(experiments: Experiments, runs: Experiment) -> Passed | Evidence:
+    """Judge how far the seeds of one training lie apart."""
+    scores = runs.scores
     shares = [max(0.0, _compared.share(experiments, score)) for score in scores]
-    failed = [
-        trial for trial, share in zip(experiments.repeated.trials, shares, strict=True) if share < CLEARLY * max(shares)
-    ]
-    p = _by_counting(scores, experiments.samples) if base.measure == "accuracy" and experiments.samples else 0.0
+    failed = [trial for trial, share in zip(runs.trials, shares, strict=True) if share < CLEARLY * max(shares)]
+    p = _by_counting(scores, experiments.samples) if runs.measure == "accuracy" and experiments.samples else 0.0
     facts = {
         "measured": min(scores),
         "expected": max(scores),
@@ -154,11 +162,11 @@ def repeatability(experiments: Experiments) -> Answer:
         "p": p,
     }
     told = ", ".join(f"{100 * score:.0f}" for score in sorted(scores))
-    what = {"accuracy": "% right", "explained variance": "% of the variance"}.get(base.measure, "% fall of the loss")
+    what = {"accuracy": "% right", "explained variance": "% of the variance"}.get(runs.measure, "% fall of the loss")
     if not failed or max(shares) <= LEARNED or p >= CHANCE or len(scores) < 2:
         return Passed(f"{len(scores)} seeds of the same training give {told} {what}", facts)
     if _compared.falling(failed):
-        raise NotApplicable(f"the loss still falls after {base.steps} steps: the seeds may differ in their pace only")
+        raise NotApplicable(f"the loss still falls after {runs.steps} steps: the seeds may differ in their pace only")
     severity = Severity.ERROR if len(failed) >= _compared.MANY else Severity.WARNING
     summary = (
         f"{len(scores)} seeds of the very same training give {told} {what}: {len(failed)} learned less than half of the best"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -48,10 +49,16 @@ class Yardstick:
     @cached_property
     def chance(self) -> float:
         """What a model scores that knows the targets' distribution and nothing of the inputs."""
+        return max(self.labels) / sum(self.labels) if self.labels else 0.0
+
+    @cached_property
+    def labels(self) -> Sequence[int]:
+        """How often each label stands in the split that accuracies are of, in a text each token; none for other measures."""
         if self.measure != "accuracy":
-            return 0.0
+            return ()
         labels = torch.cat([batch.targets.reshape(-1) for batch in measuring.whole(self.subject, self.split)])
-        return float(torch.unique(labels, return_counts=True)[1].max() / len(labels))
+        counts: list[int] = torch.unique(labels, return_counts=True)[1].tolist()
+        return counts
 
     @cached_property
     def variances(self) -> dict[Split, float]:

@@ -86,9 +86,10 @@ def _spread(experiments: Experiments, model: nn.Module) -> float:
         raise NotApplicable("the model's answers are not one tensor with a row for each sample")
     outputs, targets = torch.cat(given).double(), torch.cat([batch.targets for batch in batches])
     answers, wanted = _comparable(experiments, outputs, targets)
-    deviations = answers.std(0) / wanted.std(0).clamp_min(1e-12)
-    value = float(deviations.nan_to_num(0.0).max())
-    return value if len(answers) > 1 else 0.0
+    if len(answers) < 2:
+        return 0.0
+    varied = wanted.std(0) > 0  # not of a class that no target is of
+    return float((answers.std(0) / wanted.std(0))[varied].nan_to_num(0.0).max()) if varied.any() else 0.0
 
 
 def _comparable(experiments: Experiments, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
