@@ -56,17 +56,19 @@ def _answer(command: str, show: Reporting, work: Work, progress: Progress) -> in
     _writable(show)
     found = Found()
     failed = _done(work, found, progress)
-    progress.done()
-    tell(found.problems)
-    errors = [problem for problem in found.problems if not problem.warning]
-    code = exit_code(found.reports, errors, show.fail_on)
-    if failed is not None:
-        code = _failed(failed, debug=show.debug)
-        errors.append(Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
-    if found.reports or show.format != "text":
-        _write(form, Document(command, tuple(found.reports), tuple(errors)), show)
+    with interrupts_held():  # an answer that is there already is not lost in the moment of writing it
+        progress.done()
+        tell(found.problems)
+        errors = [problem for problem in found.problems if not problem.warning]
+        code = exit_code(found.reports, errors, show.fail_on)
+        if failed is not None:
+            code = _failed(failed, debug=show.debug)
+            errors.append(Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
+        document = Document(command, tuple(found.reports), tuple(errors))
+        if found.reports or show.format != "text":
+            _write(form, document, show)
     if show.out is not None and not any(problem.kind == "output" for problem in errors):  # else it might be the log's place
-        _report(show.out, Document(command, tuple(found.reports), tuple(errors)), quiet=show.quiet)
+        _report(show.out, document, quiet=show.quiet)
     return code
 
 

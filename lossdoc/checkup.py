@@ -272,7 +272,11 @@ def checkup(case: Case, budget: float | None = None, *, fix: bool = False, force
         errors = [finding.name for finding in report.findings if finding.severity is Severity.ERROR]
         if errors and stage.meaningless:
             stopped = f"{name} found {', '.join(errors)}; {stage.meaningless}"
-    yield causes(replace(case, until=min(end, time.monotonic() + EXPERIMENTING)), found, target)
+    try:
+        yield causes(replace(case, until=min(end, time.monotonic() + EXPERIMENTING)), found, target)
+    except proving.CutShort as cut:
+        yield cut.report
+        raise KeyboardInterrupt from None
 
 
 def _skipped(case: Case, name: str, why: str) -> Report:

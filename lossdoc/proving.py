@@ -15,7 +15,7 @@ from lossdoc.hypotheses import SURE, certain, from_model, is_symptom
 from lossdoc.ranking import CLEARLY
 from lossdoc.remedy import Change, Patient
 from lossdoc.rule import checks, patterns
-from lossdoc.trying import Say, Search, Tried
+from lossdoc.trying import INTERRUPTED, Say, Search, Tried
 
 SUREST = 0.99  # of a cause that a few seeds prove
 
@@ -29,11 +29,22 @@ class Repair:
     after: Experiment
 
 
+class CutShort(KeyboardInterrupt):
+    """Ctrl-C in the middle of the experiments; `report` is what those that were made have proved."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self.report = report
+
+
 def prove(patient: Patient, findings: Sequence[Finding], experiments: Experiments, say: Say = lambda _text: None) -> Report:
     """Try the change that would cure each finding, and report the findings with what the experiments say of them.
 
     Confirmed causes come first, the one that gains most at the top; what was ruled out comes last, as a note. A symptom that
     a confirmed cause explains is not reported again.
+
+    Raises:
+        CutShort: when it is interrupted.
     """
     found = _distinct(findings)
     source = patient.subject.source
@@ -44,6 +55,8 @@ def prove(patient: Patient, findings: Sequence[Finding], experiments: Experiment
         search.run()
     except (NotApplicable, UserError, UserCodeError) as bad:
         search.why = str(bad.args[0]) if isinstance(bad, NotApplicable) else f"it cannot be trained as it is: {bad}"
+    if search.why == INTERRUPTED:
+        raise CutShort(_report(search, source))
     return _report(search, source)
 
 

@@ -91,6 +91,11 @@ def shapes(sample: Batch) -> list[tuple[int, ...]]:
     return [tuple(part.shape) for part in _tensors(sample.inputs)] + [tuple(part.shape) for part in _tensors(sample.targets)]
 
 
+def form(batch: Batch) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes of what one sample of a batch consists of, inputs and targets; none where they are no tensors."""
+    return tuple(shape[1:] for shape in shapes(batch))
+
+
 def joined(samples: list[Batch]) -> Batch:
     """Return several batches as one."""
 
@@ -142,9 +147,7 @@ def _only(chosen: Collection[int], batches: Iterable[Batch], size: int) -> Itera
         if not places:
             continue
         some = Batch(take(batch.inputs, places), take(batch.targets, places))
-        if waiting and (
-            [each[1:] for each in shapes(some)] != [each[1:] for each in shapes(waiting[0])] or _held(waiting) >= size
-        ):
+        if waiting and (form(some) != form(waiting[0]) or _held(waiting) >= size):
             yield joined(waiting)
             waiting = []
         waiting.append(some)

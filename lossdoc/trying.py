@@ -30,6 +30,7 @@ ENOUGH = 0.15  # of what there is to learn may be missing where nothing more is 
 UNSURE = 1.5  # standard errors from which on a large gain is measured again
 SHORT = 1.5  # times shorter than the configured training
 ROUNDS = 3  # of changes one on top of another
+INTERRUPTED = "interrupted: other changes were not tried"
 UNKNOWN = Gain(math.nan, math.nan, 1.0, 0)
 
 Say = Callable[[str], object]
@@ -47,7 +48,7 @@ class Tried:
     after: Experiment | None = None
     gain: Gain = UNKNOWN
     patient: Patient | None = None
-    cured: bool = False  # a check that was certain of the fault passes now, and the score is no worse
+    cured: bool = False  # not proved, but a check that was certain of the fault passes now, and the score is no worse
     why: str = ""
     proved: bool = False  # the gain is beyond noise, given all that was tried before
     looks: int = 1
@@ -66,6 +67,7 @@ class Search:
     tried: list[Tried] = field(default_factory=list)
     kept: list[Tried] = field(default_factory=list)
     why: str = ""  # it ended early
+    begun: int = 0  # how many were tried before the changes of which one may be kept next
 
     def __post_init__(self) -> None:
         """Prepare to build changed subjects from one reading of the data."""
@@ -93,13 +95,22 @@ class Search:
         return self.standing.score >= 1.0 - ENOUGH * self.learnable
 
     def run(self) -> None:
-        """Cure what is certain, then look for what repairs the rest.
+        """Cure what is certain, then look for what repairs the rest; an interrupt ends it, and `why` says so.
 
         Raises:
             NotApplicable: when the time is over.
             UserError: when the subject cannot be trained as it is.
             UserCodeError: when the user's own code raises.
         """
+        try:
+            self._run()
+        except KeyboardInterrupt:
+            self.why = INTERRUPTED
+            best = self._best([one for one in self.tried[self.begun :] if one.proved or one.cured])
+            if best is not None:
+                self._keep(best)
+
+    def _run(self) -> None:
         self.say(f"as it is: {self._told(self.experiments.baseline)}")
         for one in [each for each in self.found if certain(each)]:
             self._cure(one)
@@ -164,7 +175,7 @@ class Search:
     def _keep(self, done: Tried) -> None:
         self.kept.append(done)
         assert done.patient is not None  # noqa: S101 - what was not made is not kept
-        self.now, self.keys = done.patient, set()
+        self.now, self.keys, self.begun = done.patient, set(), len(self.tried)
         self.longer *= done.hypothesis.change.longer
 
     def _try(self, hypothesis: Hypothesis) -> Tried:
@@ -187,9 +198,20 @@ class Search:
             return self._noted(Tried(hypothesis, why=str(late)))  # what takes as long as others may still be tried
         except Exception as bad:  # noqa: BLE001 - torch refuses some changes in its own words; others may do
             return self._noted(Tried(hypothesis, why=_first_line(bad)))
-        cause = hypothesis.cause
-        cured = cause is not None and certain(cause) and self._no_worse(done.gain) and passes(cause, patient)
-        return self._noted(replace(done, cured=cured, proved=self.confirmed(done)))
+        return self._told_of(replace(done, proved=self.confirmed(done)))
+
+    def _told_of(self, done: Tried) -> Tried:
+        """Note a change that was measured, then say what came of it."""
+        cause = done.hypothesis.cause
+        if not done.proved and cause is not None and certain(cause) and self._no_worse(done.gain):
+            assert done.patient is not None  # noqa: S101 - it was measured
+            done = replace(done, cured=passes(cause, done.patient))
+        self._noted(done)
+        assert done.after is not None  # noqa: S101
+        gain = f"{done.gain.mean:+.3f} ± {done.gain.error:.3f}"
+        again = " in two tries" if done.looks > 1 else ""
+        self.say(f"{done.hypothesis.change.summary}: {self._told(done.after)}, {gain}{again}")
+        return done
 
     def _measured(self, hypothesis: Hypothesis, patient: Patient) -> Tried:
         """Train a changed patient and compare, from new seeds as well where the gain is large and not sure.
@@ -211,8 +233,6 @@ class Search:
                 return done
             scores = (*before.scores, *first.scores), (*after.scores, *second.scores)
             done = self._compared(replace(done, looks=2), *scores)
-        gain = f"{done.gain.mean:+.3f} ± {done.gain.error:.3f}"
-        self.say(f"{change.summary}: {self._told(after)}, {gain}{' in two tries' if done.looks > 1 else ''}")
         return done
 
     def _compared(self, done: Tried, before: Sequence[float], after: Sequence[float]) -> Tried:

@@ -121,6 +121,22 @@ def test_a_sound_model_is_given_no_cause() -> None:
     assert report.matter is None
 
 
+@pytest.mark.parametrize(("told", "status"), [(1, "suspected"), (3, "confirmed")])
+def test_an_interrupt_keeps_what_was_proved(told: int, status: str) -> None:
+    spec, said = loads(IRIS.replace("0.03", "3e-4")), list[str]()
+
+    def interrupted(text: str) -> None:
+        said.append(text)
+        if len(said) == told:
+            raise KeyboardInterrupt
+
+    experiments = Experiments(built(spec), tuple(range(5)), 60)
+    with pytest.raises(proving.CutShort) as cut:
+        prove(Patient(built(spec), spec), [symptom("slow-learning")], experiments, interrupted)
+    assert cut.value.report.notes[-1] == "interrupted: other changes were not tried"
+    assert [one.proof.status for one in cut.value.report.findings if one.proof is not None] == [status]
+
+
 def test_what_there_is_no_time_for_is_suspected() -> None:
     report = proved(IRIS, symptom("not-learning"), until=time.monotonic() - 1)
     (finding,) = report.findings

@@ -70,15 +70,14 @@ def _fed(subject: Subject, source: Callable[[], Batch], size: int) -> Subject:
 
 def _whole(subject: Subject) -> Batch:
     from lossdoc import measuring
-    from lossdoc.samples import joined, shapes
+    from lossdoc.samples import form, joined
 
     if subject.sizes.get("train") is None:
         raise NotApplicable("the size of the training split is not known")
     batches = list(measuring.whole(subject, "train"))
-    alike = {str([shape[1:] for shape in shapes(batch)]) for batch in batches}
-    if len(alike) > 1 or not shapes(batches[0]):
+    if len({form(batch) for batch in batches}) > 1 or not form(batches[0]):
         raise NotApplicable("the batches of the training split do not fit together")
-    if sum(math.prod(shape) for batch in batches for shape in shapes(batch)) > MOST_NUMBERS:
+    if sum(batch.size * math.prod(shape) for batch in batches for shape in form(batch)) > MOST_NUMBERS:
         raise NotApplicable("the training split is too large to be held as a whole")
     return joined(batches)
 

@@ -43,6 +43,7 @@ def periodic(
     p: float = 1e-4,
     periods: float = 2.9,
     fewest: float = 5,
+    faint: float = 1e-3,
 ) -> Evidence | None:
     """The training loss swings with the epoch: the data comes in the same order every time.
 
@@ -73,7 +74,8 @@ def periodic(
         mean (Bartlett's formula, Box's correction). Below `fewest` batches an epoch shuffled runs swing too: what was seen
         in the last batches is better known in the first of the next epoch. Without a known epoch the three highest peaks of
         the autocorrelation are tried, and more is asked: `guessed_share`, and p times the number of points, for so many
-        periods could have been tried.
+        periods could have been tried. Nine tenths of the swings must spread over more than `faint` of the loss of having
+        learned nothing: what is less is rounding in a log of four digits.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 10, top
@@ -86,6 +88,8 @@ def periodic(
         raise NotApplicable(
             "the losses are of epochs, or no closer than those of validation: what repeats within an epoch cannot be seen"
         )
+    if not _spread(s) > faint * abs(s.reference):
+        return None
     if known is None:
         waves_seen, least, tests = _guesses(s, fewest), guessed_share, s.n
     else:
@@ -104,6 +108,11 @@ def periodic(
             facts = {"period": length, "share": wave.share, "p": wave.p}
             return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), certainty("periodic", wave.share / least))
     return None
+
+
+def _spread(s: Shape) -> float:
+    """Return over how much nine tenths of the losses lie about the smooth curve."""
+    return series.quantile(s.residual, 0.95) - series.quantile(s.residual, 0.05)
 
 
 def _gap(steps: Floats) -> float:
