@@ -90,7 +90,8 @@ def _report(search: Search, source: str | None) -> Report:
     others.sort(key=lambda one: (rank[one.proof.status] if one.proof else 0, one.severity.rank))
     last = search.kept[-1].after if search.kept else None
     repair = None if last is None else Repair(search.now.values, search.experiments.baseline, last)
-    found = (*confirmed, *others)
+    surest = [one for one in others if certain(one)]  # while such a fault is there, what else repairs may repair its effect
+    found = (*surest, *confirmed, *[one for one in others if one not in surest])
     return Report("causes", source, findings=found, skipped=skipped, matter=repair, notes=tuple(_notes(search)))
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from lossdoc import learning, specimens
+from lossdoc.build import subject as built
 from lossdoc.checks import _changed, _compared, _rates, ignores_input
 from lossdoc.checks import _specimens as made
 from lossdoc.errors import NotApplicable
@@ -20,6 +21,7 @@ from lossdoc.findings import Evidence, Passed, Severity
 from lossdoc.parts.optimizers import Adam, Sgd
 from lossdoc.rule import Rule, checks
 from lossdoc.samples import joined
+from lossdoc.spec import loads
 from lossdoc.subject import Batch, Subject
 
 torch.set_num_threads(1)
@@ -87,6 +89,18 @@ def test_what_learns_well_costs_no_further_experiment() -> None:
     assert list(tried.done) == ["as it is"]
     assert not report.findings
     assert {"LS602", "LC105", "LS610", "LS613", "LS614"} <= set(report.passed)
+
+
+def test_four_samples_that_validate_do_not_hide_what_was_learned_of_the_others() -> None:
+    text = """\
+data: {source: iris, split: {validation: 0.03, seed: 1}, preprocess: [standardize]}
+model: [{linear: 16}, relu, {linear: classes}]
+optimizer: {adam: {lr: 0.03}}
+train: {epochs: 30}
+"""
+    tried = Experiments(built(loads(text)), (0, 1, 2), 100)
+    assert _compared.well(tried)  # by its own training split
+    assert isinstance(learning.stuck(tried), Passed)
 
 
 def test_without_time_there_is_no_verdict() -> None:

@@ -121,6 +121,13 @@ def test_a_sound_model_is_given_no_cause() -> None:
     assert report.matter is None
 
 
+def test_a_fault_that_is_certain_and_not_cured_stands_before_what_repairs_its_effect() -> None:
+    certain = checks.get("bad-labels").finding(Evidence("as if seen", confidence=0.99, severity=Severity.ERROR))
+    report = proved(IRIS.replace("0.03", "3e-4"), certain, symptom("slow-learning"))
+    told = [(one.name, one.proof.status) for one in report.findings if one.proof is not None]
+    assert told == [("bad-labels", "suspected"), ("lr-too-low", "confirmed")]
+
+
 @pytest.mark.parametrize(("told", "status"), [(1, "suspected"), (3, "confirmed")])
 def test_an_interrupt_keeps_what_was_proved(told: int, status: str) -> None:
     spec, said = loads(IRIS.replace("0.03", "3e-4")), list[str]()

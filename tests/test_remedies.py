@@ -377,8 +377,21 @@ def test_a_mended_step_does_what_the_right_one_does(name: str, call: Any) -> Non
         torch.testing.assert_close(ours, wanted)
 
 
-def test_what_only_the_user_can_change_is_told_as_a_line() -> None:
-    (change,) = remedies.get("training-step").changes(Patient(stepping(right)), finding("detached-loss"))
+@pytest.mark.parametrize(("name", "line"), [("detached-loss", "detach"), ("wrong-gradient", "clip")])
+def test_what_cannot_be_put_around_a_step_is_tried_by_the_usual_one(name: str, line: str) -> None:
+    (change,) = remedies.get("training-step").changes(Patient(stepping(right)), finding(name))
+    assert applied(Patient(stepping(right)), change, None).subject.recipe.step is None
+    assert line in change.line
+    assert "own:step" in change.line
+
+
+def test_labels_are_put_right_only_where_the_step_parts_them() -> None:
+    changes, found = remedies.get("training-step").changes, finding("bad-labels")
+    assert list(changes(Patient(stepping(right)), found)) == []
+    by_step = replace(found, evidence=Evidence("own:step takes labels that are not those of its inputs"))
+    assert len(list(changes(Patient(stepping(right)), by_step))) == 1
+
+
+def test_what_only_the_user_can_change_cannot_be_tried() -> None:
     with pytest.raises(NotApplicable, match="only you"):
-        applied(Patient(stepping(right)), change, None)
-    assert "detach" in change.line
+        applied(Patient(stepping(right)), Change("print less"), None)

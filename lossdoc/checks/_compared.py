@@ -155,15 +155,17 @@ def guesses_better(experiments: Experiments, experiment: Experiment) -> bool:
 
 def memorizes(experiments: Experiments, experiment: Experiment) -> bool:
     """Tell whether a training learned a tenth of what there is of its own training split."""
-    return share(experiments, experiment.train_score) > max(LEARNED, _counted(experiments, experiment))
+    samples = max(experiments.subject.sizes.get("train") or 0, experiments.samples or 0)
+    return share(experiments, experiment.train_score) > max(LEARNED, _counted(experiments, experiment, samples))
 
 
-def _counted(experiments: Experiments, experiment: Experiment) -> float:
-    """Return three standard errors of the score of a blind model, as a share."""
-    if experiment.measure != "accuracy" or not experiments.samples:
+def _counted(experiments: Experiments, experiment: Experiment, samples: int | None = None) -> float:
+    """Return three standard errors of the score of a blind model, as a share; of as many samples as validate by default."""
+    samples = samples or experiments.samples
+    if experiment.measure != "accuracy" or not samples:
         return 0.0
     chance = experiments.chance
-    return 3 * math.sqrt(chance * (1 - chance) / experiments.samples) / (1 - chance)
+    return 3 * math.sqrt(chance * (1 - chance) / samples) / (1 - chance)
 
 
 def _peak(experiments: Experiments, experiment: Experiment) -> float:

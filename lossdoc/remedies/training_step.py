@@ -1,4 +1,4 @@
-"""The user's own training step with what it forgets done for it: gradients cleared or applied, their sign turned."""
+"""The user's own training step with what it forgets done for it, or where that cannot be the usual step in its place."""
 
 from __future__ import annotations
 
@@ -78,17 +78,24 @@ MENDS = {
     "detached-loss": _Mend("keep the loss in the graph", "loss.backward()  # no .detach(), .item() or .data before it"),
     "wrong-mode": _Mend("train in training mode", "model.train()  # and model.eval() for validation"),
     "misplaced-scheduler": _Mend("step the schedule where it belongs", "scheduler.step()  # once an epoch, after it"),
+    "wrong-gradient": _Mend("apply the gradient of the loss", "loss.backward()  # then unscale, then clip, then step"),
+    "bad-labels": _Mend("take the labels that belong to the inputs", "loss_fn(model(inputs), targets)"),
 }
 
 
 def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
-    """Yield the step with what the finding misses put around it; what cannot be put around it is told as a line."""
+    """Yield the step with what the finding misses put around it; where that cannot be, the usual step in its place."""
     mend, own = MENDS.get(finding.name), patient.subject.recipe.step
-    if mend is None or own is None:
+    if mend is None or own is None or (finding.name == "bad-labels" and own.word not in finding.evidence.summary):
         return
     around = mend.around
-    apply = None if around is None else functools.partial(_mended, around=around)
-    yield Change(mend.summary, causes=(finding.name,), apply=apply, line=f"{mend.line}  # in {own.word}")
+    apply = _usual if around is None else functools.partial(_mended, around=around)
+    summary = mend.summary if around is not None else f"{mend.summary}: the usual step in place of {own.word}"
+    yield Change(summary, causes=(finding.name,), apply=apply, line=f"{mend.line}  # in {own.word}")
+
+
+def _usual(subject: Subject) -> Subject:
+    return replace(subject, recipe=replace(subject.recipe, step=None))
 
 
 def _mended(subject: Subject, around: Callable[[Call], Call]) -> Subject:
