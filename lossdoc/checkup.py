@@ -43,7 +43,6 @@ from lossdoc.subject import Subject, Trials
 SILENT = Progress(quiet=True)
 NOTHING = Asked()
 EXPERIMENTING = 40.0  # seconds for the experiments where no budget is given
-UNDERFITTING = "underfitting"
 LEARNING = 0.6  # of what is left: the causes use the same experiments and need fewer of their own
 
 
@@ -140,13 +139,15 @@ def fit(case: Case) -> Report:
     show.end()
     named = [name for name in case.select if name in patterns.names()]
     unwanted = [name for name in case.ignore if name in patterns.names()]
-    text = subject.task == "language" and case.wants(UNDERFITTING) and named != [UNDERFITTING]
-    unwanted += [UNDERFITTING] if text else []
     report = examine_curve(
         log.curve(), title="training", source=subject.source, notes=show.final(), select=named, ignore=unwanted
     )
-    skipped = {patterns.get(UNDERFITTING).code: "how far a text can be foretold nobody knows"} if text else {}
-    return replace(report, decisive=Severity.ERROR, skipped={**report.skipped, **skipped})
+    return replace(report, decisive=Severity.ERROR, findings=tuple(map(_unjudged, report.findings)))
+
+
+def _unjudged(finding: Finding) -> Finding:
+    """Return a pattern of the configured training: how low the loss can get tells no curve, but experiments will."""
+    return replace(finding, severity=Severity.WARNING) if finding.name == "underfitting" else finding
 
 
 def sweep(case: Case, asked: Asked = NOTHING) -> Report:

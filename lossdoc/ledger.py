@@ -92,7 +92,8 @@ class Ledger:
         kept = storages.in_file(folder / JOURNAL)
         study = _study(kept, folder.resolve().name, facts)
         if differs := differences(kept.get_study_user_attrs(study)["plan"], _stored(facts)):
-            message = f"the sweep in it is another one: {'; '.join(differs)}; without --resume a new one begins"
+            hint = "repeat its options, or leave out --resume for a new one"
+            message = f"the sweep in it is another one: {'; '.join(differs)}; {hint}"
             raise UserError.of(message, kind="resume", file=folder)
         return cls(kept, study, folder, space)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lossdoc import applying
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
-from lossdoc.experiments import Experiment, Experiments
+from lossdoc.experiments import FEWEST, Experiment, Experiments
 from lossdoc.findings import Evidence, Finding, Proof, Report, Severity
 from lossdoc.hypotheses import SURE, certain, from_model, is_symptom
 from lossdoc.ranking import CLEARLY
@@ -125,11 +125,17 @@ def _notes(search: Search) -> Iterator[str]:
     if made and made[0].after is not None:
         steps, seeds = made[0].after.steps, len(made[0].after.scores)
         many = "1 change" if len(made) == 1 else f"{len(made)} changes"
-        yield f"{many} tried, each trained for {steps} steps from {seeds} seeds"
+        few = f": fewer than {FEWEST} prove little, and a larger --budget has room for more" if _hasty(search, steps) else ""
+        yield f"{many} tried, each trained for {steps} steps from {seeds} seeds{few}"
     elif not search.why:
         yield "no change is known that could be tried against this"
     if search.why:
         yield search.why
+
+
+def _hasty(search: Search, steps: int) -> bool:
+    """Tell whether trainings were so short, for want of time, that a sound network may not have learned anything."""
+    return steps < FEWEST and search.short
 
 
 def _confirmed(search: Search, done: Tried) -> Finding:

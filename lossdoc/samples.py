@@ -171,7 +171,8 @@ class Ceiling:
 def ceiling(batch: Batch, task: Task) -> Ceiling:
     """Return the best reachable result on samples of which some have the same inputs and different targets.
 
-    In a language task the inputs of a token are those up to it, as a causal model sees them. A negative class (one that a
+    In a language task, and wherever the targets are what follows each token, the inputs of a token are those up to it, as a
+    causal model sees them. A negative class (one that a
     loss is told to ignore) counts as missed.
     """
     targets = batch.targets
@@ -182,12 +183,19 @@ def ceiling(batch: Batch, task: Task) -> Ceiling:
     groups: defaultdict[bytes, Counter[int]] = defaultdict(Counter)
     wanted = targets.reshape(len(targets), -1)
     wanted = (wanted > 0.5).long() if task == "binary" else wanted
-    for row, keys in enumerate(_keys(batch, causal=task == "language")):
+    for row, keys in enumerate(_keys(batch, causal=task == "language" or _follow(batch))):
         for position, key in enumerate(keys):
             groups[key][int(wanted[row, position])] += 1
     right = sum(max((many for label, many in group.items() if label >= 0), default=0) for group in groups.values())
     entropy = sum(many * math.log(group.total() / many) for group in groups.values() for many in group.values())
     return Ceiling(right / wanted.numel(), entropy / wanted.numel(), wanted.numel() - right)
+
+
+def _follow(batch: Batch) -> bool:
+    """Tell whether the targets (B, T) are the next tokens of the inputs (B, T)."""
+    inputs, targets = batch.inputs, batch.targets
+    alike = isinstance(inputs, Tensor) and inputs.shape == targets.shape and inputs.ndim == 2 and inputs.shape[1] > 1
+    return alike and inputs.dtype == targets.dtype and bool((inputs[:, 1:] == targets[:, :-1]).all())
 
 
 def _least_squares(batch: Batch) -> Ceiling:

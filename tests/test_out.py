@@ -131,3 +131,11 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="permission denied"):
         reporting.prepare(tmp_path, force=True)
+
+
+def test_a_report_is_no_log(lossdoc: Run, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(LOG)
+    assert lossdoc("diagnose", "log.csv", "--out", "out").returncode == 1
+    again = lossdoc("diagnose", "out", "-q")
+    assert (again.returncode, again.stderr) == (1, "")
+    assert [line.split(":")[0].split(" ", 1)[1] for line in again.stdout.splitlines()] == ["curves.csv, run log.csv"]

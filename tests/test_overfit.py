@@ -116,6 +116,12 @@ def test_the_ceiling_of_the_loss_is_the_conditional_entropy(pairs: list[tuple[in
     assert samples.ceiling(Batch(inputs, targets), "classification").loss == pytest.approx(float(oracle), abs=1e-9)
 
 
+def test_what_follows_each_token_is_foretold_from_those_before_it_whatever_the_task_is_called() -> None:
+    tokens = torch.tensor([[1, 2, 3], [1, 4, 5]])  # after a 1 comes a 2 or a 4: one of the two must be missed
+    assert samples.ceiling(Batch(tokens[:, :-1], tokens[:, 1:]), "unknown").missed == 1
+    assert samples.ceiling(Batch(tokens[:, :-1], 5 - tokens[:, 1:]), "unknown").missed == 0
+
+
 def test_a_regression_of_contradictory_targets_keeps_their_variance() -> None:
     batch = Batch(torch.tensor([[1.0], [1.0], [2.0]]), torch.tensor([[0.0], [4.0], [9.0]]))
     found = samples.ceiling(batch, "regression")
@@ -131,7 +137,7 @@ def test_a_token_is_told_from_another_by_all_that_came_before_it() -> None:
     found = samples.ceiling(Batch(inputs, targets), "language")
     assert found.missed == 2
     assert found.accuracy == pytest.approx(4 / 6)
-    assert samples.ceiling(Batch(inputs, targets), "classification").missed == 1
+    assert samples.ceiling(Batch(inputs, targets + 1), "classification").missed == 1  # a tag of each token, not the next
 
 
 # learning by heart --------------------------------------------------------------------------------------------------------

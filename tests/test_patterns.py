@@ -379,3 +379,37 @@ def test_a_loss_that_fell_to_a_guess_at_once_is_not_healthy(
     assert report.primary == verdict
     if verdict == "inconclusive":
         assert "--classes" in (report.inconclusive or "")
+
+
+def test_validation_above_its_start_is_overfitting_however_little_of_the_training_data_is_known() -> None:
+    train = synthetic.noisy(np.linspace(2.3, 1.4, 60), 0.01, 0)
+    val = synthetic.noisy(np.linspace(2.3, 3.1, 60), 0.01, 1)
+    assert examine_curve(synthetic.curve(train, val, axis="epoch")).primary == "overfitting"
+    assert examine_curve(synthetic.curve(train, val[::-1].copy(), axis="epoch")).primary != "overfitting"
+
+
+@pytest.mark.parametrize(
+    ("make", "rate", "cause"),
+    [
+        (synthetic.underfit, [0.1, 1e-5], "lowered too early"),
+        (synthetic.underfit, [0.1, 0.01], None),
+        (synthetic.slow_start, [1e-4, 0.1], "climbs until then"),
+        (synthetic.slow_start, [0.1, 0.1], None),
+    ],
+)
+def test_a_logged_rate_that_explains_the_loss_is_the_first_cause(
+    make: Callable[[], Curve], rate: list[float], cause: str | None
+) -> None:
+    run = make()
+    turn = len(run.train) // 6
+    logged = Series(run.train.step, np.array([rate[0]] * turn + [rate[1]] * (len(run.train) - turn)), "lr")
+    (first, *_) = examine_curve(replace(run, others={"lr": logged})).findings[0].causes
+    assert (cause in first) if cause else ("learning rate" not in first)
+
+
+def test_a_wave_below_the_rounding_of_a_log_is_none() -> None:
+    steps = np.arange(2000.0)
+    wave = 1e-4 * np.sin(2 * np.pi * steps / 50)
+    loss = 0.2 + 2.1 * np.exp(-steps / 200)
+    assert examine_curve(synthetic.curve(loss + wave, steps_per_epoch=50.0)).primary == "healthy"
+    assert examine_curve(synthetic.curve(loss + 1000 * wave, steps_per_epoch=50.0)).primary == "periodic"

@@ -56,7 +56,7 @@ def shape_broadcast(subject: Subject, *, rounding: float = 1e-3) -> Answer:
         "a target size that is different to the input size".
 
     Causes:
-        - outputs (n, 1) beside targets (n,): their difference is (n, n)
+        - outputs (n, 1) beside targets (n,), or the other way round: their difference is (n, n)
         - a `squeeze` or `unsqueeze` that is missing, or one too many
 
     Confirm with:
@@ -96,13 +96,14 @@ def shape_broadcast(subject: Subject, *, rounding: float = 1e-3) -> Answer:
         return Passed(f"{asked.word} holds each output against its own target", facts)
     if not any(abs(together - times * every) <= times * rounding * size for times in (1, 9)):
         raise NotApplicable("the loss looks at a batch as a whole")
+    longer = "targets" if targets.ndim > outputs.ndim else "outputs"
     return Evidence(
         f"the outputs are {_shape(outputs)}, the targets {_shape(targets)}, and {asked.word} compares each output with "
         f"every target: {together:.4g} for three samples is the mean over all nine pairs, not over the three that belong "
         f"together ({own:.4g})",
         facts=facts,
         confidence=0.99,
-        remedies=("bring outputs and targets into one shape: `outputs.squeeze(-1)` before the loss",),
+        remedies=(f"bring outputs and targets into one shape: `{longer}.squeeze(-1)` before the loss",),
     )
 
 

@@ -58,6 +58,7 @@ def lr_too_high(
         - no warm-up, with Adam or a deep model
         - momentum too close to 1 for this rate
         - inputs that are not scaled make the same rate too high
+        - gradients are never cleared, so that the steps grow
 
     Confirm with:
         - lossdoc sweep model.yaml: does a lower rate learn more?

@@ -45,11 +45,13 @@ def not_learning(
         - gradients are cleared between backward and step
         - dead or saturated units, or a learning rate of 0
         - a learning rate so high that the first steps killed the units: the loss jumped before it stood still
+        - labels that have nothing to do with their inputs: shuffled apart
 
     Confirm with:
         - lossdoc sanity model.yaml --select no-update
         - lossdoc sanity model.yaml --select not-in-optimizer
         - lossdoc sanity model.yaml --select dead-relu
+        - lossdoc sanity model.yaml --select bad-labels
 
     Try:
         - apply it: optimizer.step() after backward(), on model.parameters()

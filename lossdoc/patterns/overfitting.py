@@ -63,7 +63,8 @@ def overfitting(
         that includes a penalty hides a gap.
 
     Decided by:
-        Training must have less than `left` of its first loss left. Gap: at the end validation exceeds training by more
+        Training must have less than `left` of its first loss left, or validation must end above where it began, by `turn`
+        of its range and `rough_sigmas`, while training fell. Gap: at the end validation exceeds training by more
         than `of_range` of its own range, or of all that was learned where that is more, `gap` of its own height, and
         `sigmas` of its noise. Turn: it rose from its minimum by more than `turn` of its range and `sigmas`, with tau
         above 0.5 since, and exceeds training by `turn_gap` of its height. Where validation is rough (see
@@ -84,7 +85,9 @@ def overfitting(
     spread = max(float(np.ptp(value)), s.learned + s.hidden)
     excess, low = s.val_end - s.end, int(value.argmin())
     rise = s.val_end - float(value[low])
-    if s.left > left:
+    sigma = series.noise(value)
+    lost = s.val_end - float(value[0]) > max(turn * spread, rough_sigmas * sigma) and s.end < s.start
+    if s.left > left and not lost:
         return None  # what has not learned the training data has not learned it by heart
     if not (s.end >= 0 and s.val_end > 0 and np.isfinite(spread)):  # ratios mean nothing for losses that can be negative
         return None
@@ -92,7 +95,6 @@ def overfitting(
     turns = min(rise / spread / turn, excess / s.val_end / turn_gap)
     if max(stays, turns) <= 1:
         return None
-    sigma = series.noise(value)
     stays, turns = min(stays, excess / (sigmas * sigma + 1e-300)), min(turns, rise / (sigmas * sigma + 1e-300))
     stays = min(stays, excess / (z * _sampling(s, curve.context.n_val) + 1e-300))
     if not (turns > 1 and series.kendall(series.blocks(value[low:], 20)).tau > 0.5):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from lossdoc.curve import Curve
+from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable, Undecided
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
@@ -29,6 +29,7 @@ def underfitting(
     late: float = 0.125,
     straight: float = 0.25,
     guess: float = 0.5,
+    spent: float = 1e-3,
 ) -> Evidence | None:
     """The loss levels off high, in training as in validation.
 
@@ -60,7 +61,8 @@ def underfitting(
         question (Student's t at 1 %; in a short noisy log it never is, and nothing can be told). More than `left` of log n
         (of the first loss, where an accuracy shows that it is a classification) is left in training and validation. For
         anything else it is more than `left_blind` of the first loss (and of what a first epoch's mean hides), as nobody
-        knows what a regression can reach; and a first loss below `guess`, 0.7 of that of a coin, is no beginning.
+        knows what a regression can reach; and a first loss below `guess`, 0.7 of that of a coin, is no beginning. A logged
+        learning rate that has sunk to `spent` of its highest by the middle is named as the cause.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), section on the training process
@@ -83,4 +85,15 @@ def underfitting(
     facts = {"left": rest, "end": s.end, "reference": s.reference, "late_share": share}
     than = "a uniform guess's" if s.uniform is not None else "the first loss"
     summary = f"the loss has leveled off at {s.end:.3g}, {rest:.0%} of {than} {s.reference:.3g}"
-    return Evidence(summary, facts, (float(s.x[s.n // 2]), float(s.x[-1])), certainty("underfitting", rest / wanted))
+    span, sure = (float(s.x[s.n // 2]), float(s.x[-1])), certainty("underfitting", rest / wanted)
+    rate = s.curve.others.get("lr")
+    if rate is None or not _sunk(rate.finite, span[0], spent):
+        return Evidence(summary, facts, span, sure)
+    lowered = f"the learning rate was lowered too early: it is {rate.finite.value[-1]:.2g} at the end"
+    return Evidence(summary, facts, span, sure, causes=(lowered,), remedies=("lower the learning rate later, and less far",))
+
+
+def _sunk(rate: Series, step: float, share: float) -> bool:
+    """Tell whether a learning rate has sunk below a share of its highest by a step: what is left of it moves nothing."""
+    by_then = rate.value[rate.step <= step]
+    return bool(len(by_then)) and float(by_then[-1]) < share * float(rate.value.max())

@@ -40,6 +40,8 @@ def read(data: bytes, source: str) -> list[Table]:
         raise UserError.of("is no text but binary data", kind="unknown-format", file=source)
     found, notes = _parsed(text.decode("utf-8", errors="replace"), source)
     records = list(_records(found))
+    if not records and isinstance(found, dict) and str(found.get("schema", "")).startswith("lossdoc."):
+        raise UserError.of("is a report of lossdoc's own: its curves are in curves.csv", kind="no-curve", file=source)
     if not records:
         raise UserError.of(NO_CURVE, kind="no-log", file=source)
     return [table(source, [sided(record) for record in records], notes)]

@@ -65,7 +65,7 @@ SHORT = {"tel": "val_loss", "trl": "train_loss"}  # llm.c
 def sniff(head: bytes) -> float:
     """Tell how surely lines of this text are a log; a text without any may still have one behind what stands in front."""
     found = whole(head)
-    if not found:
+    if not found or head.lstrip()[:9].lower() == b"<!doctype":  # a page about a log, such as lossdoc's own report
         return 0.0
     losses = sum(1 for _ in _records(found[:2000]))
     return 0.8 if losses > 2 else 0.4 if losses else 0.05
