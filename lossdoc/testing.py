@@ -88,8 +88,9 @@ def assert_overfits(
 def _must_pass(report: Report, what: str, worst: Severity = Severity.WARNING) -> None:
     """Fail with the report where a finding is as severe as that, or where nothing could be judged."""
     __tracebackhide__ = True
-    if any(finding.severity.reaches(worst) for finding in report.findings):
-        raise AssertionError(f"\n{report}")
+    failing = [finding.name for finding in report.findings if finding.severity.reaches(worst)]
+    if failing:
+        raise AssertionError(f"{what}: {', '.join(failing)}\n{report}")
     if not report.passed:
         why = "; ".join(dict.fromkeys(report.skipped.values())) or report.inconclusive or "no rule judges it"
         raise AssertionError(f"{what}: there is no telling: {why}")

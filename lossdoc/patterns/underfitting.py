@@ -9,7 +9,7 @@ from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable, Undecided
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
-from lossdoc.features.shape import shape
+from lossdoc.features.shape import entropy, shape
 from lossdoc.findings import Evidence, Severity
 from lossdoc.rule import rule
 from lossdoc.synthetic import healthy, healthy_epochs, slow, underfit
@@ -73,7 +73,7 @@ def underfitting(
         raise NotApplicable("the loss can be negative: nobody knows how low it could be")
     classifies = s.uniform is not None or any(name.endswith("accuracy") for name in curve.others)
     wanted = left if classifies else left_blind
-    if not classifies and s.start < guess:
+    if not classifies and s.start < guess and entropy(curve.context.loss) is not False:
         raise NotApplicable(f"the first loss, {s.start:.3g}, is below that of any guess, if it is in nats: a fine-tuning?")
     rest = (s.end if s.val is None else min(s.end, s.val_end)) / (s.reference + s.hidden)
     share = s.late_share(0.25)
