@@ -11,7 +11,7 @@ from lossdoc import applying
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.experiments import FEWEST, Experiment, Experiments
 from lossdoc.findings import Evidence, Finding, Proof, Report, Severity
-from lossdoc.hypotheses import SURE, certain, from_model, is_symptom
+from lossdoc.hypotheses import SURE, certain, from_model, is_symptom, passes
 from lossdoc.ranking import CLEARLY
 from lossdoc.remedy import Change, Patient
 from lossdoc.rule import checks, patterns
@@ -82,6 +82,9 @@ def _report(search: Search, source: str | None) -> Report:
         if confirmed and not graver and not certain(finding) and (is_symptom(finding) or finding.name in explained):
             skipped[finding.code] = f"explained by {confirmed[0].name}"
             continue
+        if confirmed and certain(finding) and _gone(search, finding):
+            skipped[finding.code] = f"gone with {confirmed[0].name}"
+            continue
         if finding.severity is not Severity.ERROR and not any(finding in one.hypothesis.findings for one in search.tried):
             skipped[finding.code] = search.why or "no change is known that could be tried against it"
             continue
@@ -91,8 +94,16 @@ def _report(search: Search, source: str | None) -> Report:
     last = search.kept[-1].after if search.kept else None
     repair = None if last is None else Repair(search.now.values, search.experiments.baseline, last)
     surest = [one for one in others if certain(one)]  # while such a fault is there, what else repairs may repair its effect
-    found = (*surest, *confirmed, *[one for one in others if one not in surest])
+    ahead = [one for one in confirmed if certain(one) or not surest]
+    behind = [one for one in confirmed if not certain(one) and surest]
+    found = (*ahead, *surest, *behind, *[one for one in others if not certain(one)])
     return Report("causes", source, findings=found, skipped=skipped, matter=repair, notes=tuple(_notes(search)))
+
+
+def _gone(search: Search, finding: Finding) -> bool:
+    """Tell whether a check no longer finds what it was certain of; in a step that was replaced all would be gone."""
+    same = search.now.subject.recipe.step is search.patient.subject.recipe.step
+    return same and passes(finding, search.now)
 
 
 def _merged(confirmed: Iterable[Finding]) -> list[Finding]:

@@ -121,11 +121,16 @@ def test_a_sound_model_is_given_no_cause() -> None:
     assert report.matter is None
 
 
-def test_a_fault_that_is_certain_and_not_cured_stands_before_what_repairs_its_effect() -> None:
+@pytest.mark.parametrize("there", [True, False])
+def test_a_fault_that_is_certain_and_not_cured_stands_before_what_repairs_its_effect(
+    there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certain = checks.get("bad-labels").finding(Evidence("as if seen", confidence=0.99, severity=Severity.ERROR))
+    monkeypatch.setattr(proving, "passes", lambda *_: not there)
     report = proved(IRIS.replace("0.03", "3e-4"), certain, symptom("slow-learning"))
     told = [(one.name, one.proof.status) for one in report.findings if one.proof is not None]
-    assert told == [("bad-labels", "suspected"), ("lr-too-low", "confirmed")]
+    assert told == [("bad-labels", "suspected")] * there + [("lr-too-low", "confirmed")]
+    assert report.skipped.get(certain.code) == (None if there else "gone with lr-too-low")
 
 
 @pytest.mark.parametrize(("told", "status"), [(1, "suspected"), (3, "confirmed")])
