@@ -198,20 +198,10 @@ class Search:
             return self._noted(Tried(hypothesis, why=str(late)))  # what takes as long as others may still be tried
         except Exception as bad:  # noqa: BLE001 - torch refuses some changes in its own words; others may do
             return self._noted(Tried(hypothesis, why=_first_line(bad)))
-        return self._told_of(replace(done, proved=self.confirmed(done)))
-
-    def _told_of(self, done: Tried) -> Tried:
-        """Note a change that was measured, then say what came of it."""
-        cause = done.hypothesis.cause
-        if not done.proved and cause is not None and certain(cause) and self._no_worse(done.gain):
-            assert done.patient is not None  # noqa: S101 - it was measured
-            done = replace(done, cured=passes(cause, done.patient))
-        self._noted(done)
-        assert done.after is not None  # noqa: S101
-        gain = f"{done.gain.mean:+.3f} ± {done.gain.error:.3f}"
-        again = " in two tries" if done.looks > 1 else ""
-        self.say(f"{done.hypothesis.change.summary}: {self._told(done.after)}, {gain}{again}")
-        return done
+        proved, cause = self.confirmed(done), hypothesis.cause
+        if proved or cause is None or not certain(cause) or not self._no_worse(done.gain):
+            return self._noted(replace(done, proved=proved))
+        return self._noted(replace(done, cured=passes(cause, patient)))
 
     def _measured(self, hypothesis: Hypothesis, patient: Patient) -> Tried:
         """Train a changed patient and compare, from new seeds as well where the gain is large and not sure.
@@ -252,7 +242,12 @@ class Search:
         return done.gain.mean >= max(LEAST * self.learnable, UNSURE * done.gain.error)
 
     def _noted(self, done: Tried) -> Tried:
+        """Keep a change that was tried, then say what came of it: an interrupt while it is said loses nothing."""
         self.tried.append(done)
+        if done.after is not None:
+            gain = f"{done.gain.mean:+.3f} ± {done.gain.error:.3f}"
+            again = " in two tries" if done.looks > 1 else ""
+            self.say(f"{done.hypothesis.change.summary}: {self._told(done.after)}, {gain}{again}")
         return done
 
     def _no_worse(self, gain: Gain) -> bool:

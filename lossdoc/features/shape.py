@@ -42,6 +42,13 @@ class Shape:
         """What a step of the curve is called."""
         return self.curve.context.axis or "step"
 
+    def rates(self, step: float) -> Floats:
+        """Return the logged learning rate up to a step, in shares of its highest; empty where none is logged."""
+        rate = self.curve.others.get("lr")
+        if rate is None or not len(rate.finite) or not rate.finite.value.max() > 0:
+            return np.empty(0)
+        return np.asarray(rate.finite.value[rate.finite.step <= step] / rate.finite.value.max())
+
     @cached_property
     def smooth(self) -> Floats:
         """At most 60 points: the running median of three, or medians of 60 blocks."""

@@ -85,9 +85,8 @@ def overfitting(
     spread = max(float(np.ptp(value)), s.learned + s.hidden)
     excess, low = s.val_end - s.end, int(value.argmin())
     rise = s.val_end - float(value[low])
-    sigma = series.noise(value)
-    lost = s.val_end - float(value[0]) > max(turn * spread, rough_sigmas * sigma) and s.end < s.start
-    if s.left > left and not lost:
+    gone = s.val_end - float(value[0]) if s.end < s.start else 0.0
+    if s.left > left and not (gone > turn * spread and gone > rough_sigmas * series.noise(value)):
         return None  # what has not learned the training data has not learned it by heart
     if not (s.end >= 0 and s.val_end > 0 and np.isfinite(spread)):  # ratios mean nothing for losses that can be negative
         return None
@@ -95,6 +94,7 @@ def overfitting(
     turns = min(rise / spread / turn, excess / s.val_end / turn_gap)
     if max(stays, turns) <= 1:
         return None
+    sigma = series.noise(value)
     stays, turns = min(stays, excess / (sigmas * sigma + 1e-300)), min(turns, rise / (sigmas * sigma + 1e-300))
     stays = min(stays, excess / (z * _sampling(s, curve.context.n_val) + 1e-300))
     if not (turns > 1 and series.kendall(series.blocks(value[low:], 20)).tau > 0.5):

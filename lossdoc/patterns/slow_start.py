@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from lossdoc.curve import Curve, Series
+from lossdoc.curve import Curve
 from lossdoc.errors import Undecided
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
@@ -97,16 +97,10 @@ def slow_start(
     until = float(s.x[round(end / max(len(s.smooth) - 1, 1) * (s.n - 1))])
     summary = f"the loss hardly moves until {s.unit} {until:g}, then falls from {s.start:.3g} to {s.end:.3g}"
     sure = certainty("slow-start", best / plateau)
-    facts, rate = {"until": until, "plateau": best}, s.curve.others.get("lr")
-    causes = ("the learning rate climbs until then: a warm-up, which is meant",) if rate and _climbs(rate, until) else ()
-    return Evidence(summary, facts, (float(s.x[0]), until), sure, causes=causes)
-
-
-def _climbs(rate: Series, until: float) -> bool:
-    """Tell whether a learning rate is below half of its highest half way to a step, and above that there."""
-    known, half = rate.finite, float(rate.finite.value.max(initial=0.0)) / 2
-    before = known.value[known.step <= until / 2]
-    return bool(len(before)) and float(before[-1]) < half <= float(known.value[known.step <= until].max())
+    half_way, then = s.rates(until / 2), s.rates(until)
+    climbs = len(half_way) > 0 and half_way[-1] < 0.5 <= then.max()
+    causes = ("the learning rate climbs until then: a warm-up, which is meant",) if climbs else ()
+    return Evidence(summary, {"until": until, "plateau": best}, (float(s.x[0]), until), sure, causes=causes)
 
 
 def _delay(s: Shape, steps: float, calm: float = 0.02) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from lossdoc.curve import Curve, Series
+from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable, Undecided
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
@@ -86,14 +86,8 @@ def underfitting(
     than = "a uniform guess's" if s.uniform is not None else "the first loss"
     summary = f"the loss has leveled off at {s.end:.3g}, {rest:.0%} of {than} {s.reference:.3g}"
     span, sure = (float(s.x[s.n // 2]), float(s.x[-1])), certainty("underfitting", rest / wanted)
-    rate = s.curve.others.get("lr")
-    if rate is None or not _sunk(rate.finite, span[0], spent):
+    by_then = s.rates(span[0])
+    if not len(by_then) or by_then[-1] >= spent:
         return Evidence(summary, facts, span, sure)
-    lowered = f"the learning rate was lowered too early: it is {rate.finite.value[-1]:.2g} at the end"
+    lowered = f"the learning rate was lowered too early: it is {s.curve.others['lr'].finite.value[-1]:.2g} at the end"
     return Evidence(summary, facts, span, sure, causes=(lowered,), remedies=("lower the learning rate later, and less far",))
-
-
-def _sunk(rate: Series, step: float, share: float) -> bool:
-    """Tell whether a learning rate has sunk below a share of its highest by a step: what is left of it moves nothing."""
-    by_then = rate.value[rate.step <= step]
-    return bool(len(by_then)) and float(by_then[-1]) < share * float(rate.value.max())

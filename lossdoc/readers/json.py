@@ -20,6 +20,7 @@ HINTS = re.compile(rb'"log_history"|"iterations"\s*:|"[^"\n]{0,60}(?:loss|nll|rm
 CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")  # the folders of Hugging Face's trainer
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]')
 SUMMARY = ("train_runtime", "total_flos")  # names that only Hugging Face's last record has; its train_loss is a mean
+OWN = "is a report of lossdoc's own: its curves are in curves.csv"
 NO_CURVE = "holds last values only and no curve: give the log itself, for Hugging Face trainer_state.json"
 
 
@@ -40,10 +41,9 @@ def read(data: bytes, source: str) -> list[Table]:
         raise UserError.of("is no text but binary data", kind="unknown-format", file=source)
     found, notes = _parsed(text.decode("utf-8", errors="replace"), source)
     records = list(_records(found))
-    if not records and isinstance(found, dict) and str(found.get("schema", "")).startswith("lossdoc."):
-        raise UserError.of("is a report of lossdoc's own: its curves are in curves.csv", kind="no-curve", file=source)
     if not records:
-        raise UserError.of(NO_CURVE, kind="no-log", file=source)
+        own = isinstance(found, dict) and str(found.get("schema", "")).startswith("lossdoc.")
+        raise UserError.of(OWN if own else NO_CURVE, kind="no-curve" if own else "no-log", file=source)
     return [table(source, [sided(record) for record in records], notes)]
 
 
