@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from lossdoc.destination import must_be_writable
 from lossdoc.errors import Problem, UserCodeError, UserError, harmless
 from lossdoc.letters import printable
 from lossdoc.options import Reporting
@@ -211,12 +212,8 @@ def _writable(show: Reporting) -> None:
         from lossdoc.reporting import prepare  # who writes no folder need not wait for it
 
         prepare(show.out, force=show.force)
-    if show.output is None:
-        return
-    folder = show.output.parent
-    if show.output.is_dir() or not folder.is_dir():
-        what = "is a folder" if show.output.is_dir() else f"cannot be written: there is no folder {folder}"
-        raise UserError(Problem(f"--output {show.output} {what}", kind="output", file=None))
+    if show.output is not None:
+        must_be_writable(show.output, "--output")
 
 
 def _write(form: Format, document: Document, show: Reporting) -> None:

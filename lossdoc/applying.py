@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lossdoc.destination import must_be_writable
 from lossdoc.errors import UserError
 from lossdoc.ranking import flat_rates, no_worse
 from lossdoc.spec import Spec
@@ -77,11 +78,7 @@ def writable(path: Path, spec: Spec, *, force: bool, option: str = "--write") ->
         raise UserError.of(
             f"{option} writes a copy, never over the file itself; give it another name", kind="output", file=path
         )
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise UserError.of(f"{option}: {what}", kind="output", file=path)
-    if path.exists() and not force:
-        raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
+    must_be_writable(path, option, force=force)
 
 
 def write(path: Path, spec: Spec, values: Mapping[str, Any]) -> None:

@@ -14,7 +14,6 @@ from lossdoc import (
     build,
     following,
     learning,
-    ledger,
     loop,
     outcome,
     overfitting,
@@ -154,8 +153,6 @@ def sweep(case: Case, asked: Asked = NOTHING) -> Report:
     """Try learning rates and regularization on the whole data with few epochs: step 5 of the checklist."""
     if asked.write is not None:
         applying.writable(asked.write, case.spec, force=asked.force)
-    if asked.resume is not None:
-        ledger.begun(sweeping.ROOT, case.subject.name, asked.resume)  # known before a range test is made
     progress = case.progress
     shown = Shown(progress, case.until)
     plan = planning.plan(case.spec, case.subject, asked, watch=shown.seen, say=progress.say, make=case.make)

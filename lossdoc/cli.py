@@ -17,6 +17,7 @@ import typer
 
 from lossdoc import __version__
 from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, screen, tell
+from lossdoc.destination import must_be_writable
 from lossdoc.errors import Problem, UserError
 from lossdoc.letters import HANDLER
 from lossdoc.options import Causes, Debug, Log, Model, Reading, Reporting, Sweep, grouped, names_in
@@ -247,10 +248,7 @@ def _shown(model: Path, change: Model, *, fitted: bool) -> str:
 def _written(path: Path, template: str, *, force: bool) -> str:
     from lossdoc import spec  # --help need not load pydantic
 
-    if path.exists() and not force:
-        raise UserError.of("exists already; --force overwrites it", kind="output", file=path)
-    if not path.parent.is_dir():
-        raise UserError.of(f"cannot be written: there is no folder {path.parent}", kind="output", file=path)
+    must_be_writable(path, force=force)
     try:
         path.write_text(spec.template(template, path.name), encoding="utf-8")
     except OSError as bad:

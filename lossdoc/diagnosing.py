@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lossdoc.answering import Found, Work, print_line
+from lossdoc.destination import must_be_writable
 from lossdoc.errors import Problem, UserError, did_you_mean, harmless
 from lossdoc.options import Log, Reading, Reporting, names_in
 from lossdoc.progress import Progress
@@ -160,11 +161,10 @@ def _known_loss(name: str) -> None:
 
 def _check_pictures(plot: Path | None, paths: Sequence[str], show: Reporting) -> None:
     """Refuse a picture of an unknown kind, and an output in the place of a log."""
-    if plot is not None and plot.suffix.lower() not in PICTURES:
-        raise UserError.of(f"--plot {plot}: a picture is a .png or an .svg", kind="output")
-    if plot is not None and (plot.is_dir() or not plot.parent.is_dir()):
-        what = "is a folder" if plot.is_dir() else f"cannot be written: there is no folder {plot.parent}"
-        raise UserError.of(f"--plot {plot} {what}", kind="output")
+    if plot is not None:
+        if plot.suffix.lower() not in PICTURES:
+            raise UserError.of(f"--plot {plot}: a picture is a .png or an .svg", kind="output")
+        must_be_writable(plot, "--plot")
     logs = {Path(path).resolve() for path in paths if path not in ("", "-")}
     written = () if show.out is None else (show.out / name for name in ("curves.csv", "result.json"))
     for option, file in (("--plot", plot), ("--output", show.output), *(("--out", file) for file in written)):

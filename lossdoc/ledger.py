@@ -334,6 +334,22 @@ def _storable(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else json.dumps(value, default=str)
 
 
+def searched(root: Path, name: str, folder: Path, path: str) -> Range | None:
+    """Return the range that a sweep to go on with searches at a path; None where it has none, or had not come so far.
+
+    Raises:
+        UserError: when there is no such sweep.
+    """
+    from lossdoc import storage as storages
+
+    kept = storages.in_file(begun(root, name, folder) / JOURNAL)
+    for study in kept.get_all_studies():
+        match study.user_attrs.get("plan", {}).get("space", {}).get(path):
+            case {"low": low, "high": high, "log": log}:
+                return Range(low, high, log)
+    return None
+
+
 def begun(root: Path, name: str, folder: Path = LATEST) -> Path:
     """Return the folder of a sweep to go on with; `last` is the newest of those below `root/name`.
 

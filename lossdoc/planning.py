@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossdoc import build, loop, ranging, sweeping
+from lossdoc import build, ledger, loop, ranging, sweeping
 from lossdoc.build.own import OwnCode
 from lossdoc.errors import NotApplicable, UserError
 from lossdoc.parts.optimizers import OwnOptimizer
@@ -173,7 +173,13 @@ def _at(here: Any, parts: Sequence[str]) -> Any:
 
 
 def _tested(make: build.Variants, subject: Subject, asked: Asked, watch: Watch, say: Say) -> Range | None:
-    """Return the range of rates that a range test suggests, None where it gives no answer."""
+    """Return the range of rates that a range test suggests, or suggested when the sweep began that is to be taken up again.
+
+    It is None where the range test gives no answer.
+    """
+    if asked.resume is not None and (known := ledger.searched(sweeping.ROOT, subject.name, asked.resume, RATE)):
+        say(f"range test: made when the sweep began; rates from {known.low:g} to {known.high:g} are searched")
+        return known
     rate = float(subject.recipe.hyper["lr"])
     seeds = range(subject.seed, subject.seed + ranging.SEEDS)
     say(f"range test: no ranges are given, so {ranging.SEEDS} runs of {ranging.STEPS} steps with a rising rate find them")

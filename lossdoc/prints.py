@@ -1,10 +1,11 @@
-"""What the user's own code prints: to stderr, where it stands in no report, and each line once."""
+"""What the user's own code prints and is warned of: to stderr, where it stands in no report, and each once."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, TextIO
@@ -55,11 +56,13 @@ class Once:
 def prints_on_stderr() -> Iterator[None]:
     """Send to stderr what the user's own code prints, also that of worker processes and of libraries in C.
 
-    These know standard output by its number only, and may repeat themselves.
+    These know standard output by its number only, and may repeat themselves. A line of code is warned of once, even where
+    the warning names the size of each batch.
     """
     kept, once = _swapped(), Once(sys.stderr if sys.stderr is not None else io.StringIO())
     try:
-        with redirect_stdout(once):
+        with redirect_stdout(once), warnings.catch_warnings():
+            _warn_once_a_place()
             yield
     finally:
         once.finish()
@@ -68,6 +71,26 @@ def prints_on_stderr() -> Iterator[None]:
                 sys.__stdout__.flush()
             os.dup2(kept, 1)
             os.close(kept)
+
+
+def _warn_once_a_place() -> None:
+    """Show of the warnings of one kind at one line of code the first only, until Python's own way is restored."""
+    show, seen = warnings.showwarning, set[tuple[type[Warning], str, int]]()
+
+    def told(  # noqa: PLR0917 - Python calls it so
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Satisfy `warnings.showwarning`."""
+        if (category, filename, lineno) not in seen:
+            seen.add((category, filename, lineno))
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = told
 
 
 def _swapped() -> int | None:

@@ -15,7 +15,7 @@ from lossdoc.hypotheses import SURE, certain, from_model, is_symptom, passes
 from lossdoc.ranking import CLEARLY
 from lossdoc.remedy import Change, Patient
 from lossdoc.rule import checks, patterns
-from lossdoc.trying import INTERRUPTED, Say, Search, Tried
+from lossdoc.trying import Say, Search, Tried
 
 SUREST = 0.99  # of a cause that a few seeds prove
 
@@ -55,7 +55,7 @@ def prove(patient: Patient, findings: Sequence[Finding], experiments: Experiment
         search.run()
     except (NotApplicable, UserError, UserCodeError) as bad:
         search.why = str(bad.args[0]) if isinstance(bad, NotApplicable) else f"it cannot be trained as it is: {bad}"
-    if search.why == INTERRUPTED:
+    if search.interrupted:
         raise CutShort(_report(search, source))
     return _report(search, source)
 

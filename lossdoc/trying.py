@@ -30,7 +30,6 @@ ENOUGH = 0.15  # of what there is to learn may be missing where nothing more is 
 UNSURE = 1.5  # standard errors from which on a large gain is measured again
 SHORT = 1.5  # times shorter than the configured training
 ROUNDS = 3  # of changes one on top of another
-INTERRUPTED = "interrupted: other changes were not tried"
 UNKNOWN = Gain(math.nan, math.nan, 1.0, 0)
 
 Say = Callable[[str], object]
@@ -67,6 +66,7 @@ class Search:
     tried: list[Tried] = field(default_factory=list)
     kept: list[Tried] = field(default_factory=list)
     why: str = ""  # it ended early
+    interrupted: bool = False
     begun: int = 0  # how many were tried before the changes of which one may be kept next
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ class Search:
         return self.standing.score >= 1.0 - ENOUGH * self.learnable
 
     def run(self) -> None:
-        """Cure what is certain, then look for what repairs the rest; an interrupt ends it, and `why` says so.
+        """Cure what is certain, then look for what repairs the rest; an interrupt ends it.
 
         Raises:
             NotApplicable: when the time is over.
@@ -105,7 +105,7 @@ class Search:
         try:
             self._run()
         except KeyboardInterrupt:
-            self.why = INTERRUPTED
+            self.why, self.interrupted = "interrupted: other changes were not tried", True
             best = self._best([one for one in self.tried[self.begun :] if one.proved or one.cured])
             if best is not None:
                 self._keep(best)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 
 import pytest
 
@@ -42,3 +43,16 @@ def test_prints_go_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == (
         "the report\n", "built\nof a library\n(2 lines that your code had printed before are left out)\n"
     )  # fmt: skip
+
+
+def test_a_line_of_code_is_warned_of_once(recwarn: pytest.WarningsRecorder) -> None:
+    def warn(text: str) -> None:
+        warnings.warn(text, UserWarning, stacklevel=1)
+
+    with prints_on_stderr():
+        warnings.simplefilter("always")
+        for size in (16, 7):
+            warn(f"a target of size ({size}, 1)")
+        warnings.warn("from elsewhere", UserWarning, stacklevel=1)
+    warn("afterwards")
+    assert [str(each.message) for each in recwarn] == ["a target of size (16, 1)", "from elsewhere", "afterwards"]

@@ -97,6 +97,23 @@ def test_the_command_resumes_what_is_there(lossdoc: Run, tmp_path: Path) -> None
     assert "points was 2 and is 3" in other.stderr
 
 
+def test_the_range_test_of_the_beginning_counts(lossdoc: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.yaml").write_text(
+        "name: moons\ndata: {source: {synthetic: moons}}\nmodel: {layers: [{linear: 8}, relu, {linear: classes}]}\n"
+        "sweep: {points: 2, epochs: 2}\n"
+    )
+    words = ["sweep", "--fail-on", "never", "--runner", "serial", "--format", "json"]
+    first, again = lossdoc(*words), lossdoc(*words, "--resume", "last")
+    assert "no ranges are given" in first.stderr
+    assert "no ranges are given" not in again.stderr
+    assert "made when the sweep began" in again.stderr
+    assert json.loads(again.stdout)["reports"][0]["trials"] == json.loads(first.stdout)["reports"][0]["trials"]
+    other = lossdoc(*words, "--resume", "last", "--points", "3")
+    assert other.returncode == 2
+    assert "points was 2 and is 3" in other.stderr
+    assert "no ranges are given" not in other.stderr
+
+
 def test_another_plan_is_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeping, "_draw", lambda *_: None)
     sweeping.sweep(plan(points=2), root=tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lossdoc import specimens
 from lossdoc.checks import _steps
@@ -13,6 +13,10 @@ from lossdoc.subject import Subject
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _begin_at_zero(model: Any) -> None:
+    model[0].weight.zero_()
 
 
 @rule(
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
         specimens.healthy,
         lambda: specimens.healthy(build=specimens.mlp(depth=3)),
         lambda: specimens.healthy(build=specimens.scaled(specimens.mlp(depth=2), 0.0, last_only=True)),
+        lambda: specimens.healthy(build=specimens.with_cut(specimens.changed(specimens.mlp(), _begin_at_zero))),
     ),
     mutes=("no-gradient", "vanishing-activations", "dead-relu", "exploding-activations"),
 )
@@ -47,7 +52,8 @@ def symmetric_weights(subject: Subject, *, alike: float = 1e-6) -> Evidence | No
 
     False alarms:
         A last layer, or the last layer of a residual branch, that begins at 0 on purpose is passed: its units, or those
-        before it, get different gradients.
+        before it, get different gradients. So is a weight that no gradient reaches, such as a frozen filter, or positions
+        that begin at 0 and are cut off from the loss: `no-gradient` tells of those that should learn.
 
     Decided by:
         In a weight with two or more rows all rows are the same, and so are the rows of its gradient over the first
@@ -78,8 +84,8 @@ def symmetric_weights(subject: Subject, *, alike: float = 1e-6) -> Evidence | No
 
 
 def _same_rows(rows: Tensor | None, alike: float) -> bool:
-    """Tell whether all rows are the same; a parameter without a gradient has none that differ."""
+    """Tell whether all rows are the same; of a parameter that no gradient reaches nobody knows: it is frozen, or cut off."""
     if rows is None:
-        return True
+        return False
     flat = rows.double().flatten(1)
     return bool((flat - flat[:1]).abs().max() <= alike * flat.abs().max())
