@@ -27,7 +27,7 @@ from lossdoc.rule import patterns
 LEVEL = 0.05
 LEAST = 0.05  # of what there is to learn
 ENOUGH = 0.15  # of what there is to learn may be missing where nothing more is looked for
-UNSURE = 1.5  # standard errors from which on a large gain is measured again
+UNSURE = 1.0  # standard errors from which on a large gain is measured again: where one seed fails and is cured, it is 1
 SHORT = 1.5  # times shorter than the configured training
 ROUNDS = 3  # of changes one on top of another
 UNKNOWN = Gain(math.nan, math.nan, 1.0, 0)

@@ -102,6 +102,14 @@ LAST: Any = {"linear": "classes"}
             HEAD + BODY,
             [{"data.preprocess": [{"scale": {"divide_by": 16}}, {"standardize": {"per": "channel"}}]}],
         ),
+        (
+            "standardize-inputs",
+            "data: {source: digits, preprocess: [{scale: {divide_by: 16}}, {scale: {divide_by: 16}}]}\n" + BODY,
+            [
+                {"data.preprocess": [{"scale": {"divide_by": 16}}]},
+                {"data.preprocess": [*[{"scale": {"divide_by": 16}}] * 2, {"standardize": {"per": "channel"}}]},
+            ],
+        ),
         ("standardize-inputs", "data: {source: wine, preprocess: [standardize]}\n" + BODY.replace("flatten, ", ""), []),
         ("standardize-targets", HEAD + BODY, []),
         ("initialization", HEAD + BODY + "# no init\n", [{"model.init": "he"}]),

@@ -1,4 +1,4 @@
-"""Inputs with mean 0 and deviation 1, by the numbers of the training split; or pixels divided by 255."""
+"""Inputs with mean 0 and deviation 1, by the numbers of the training split; or pixels divided by 255, once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE = "inputs = (inputs - train_inputs.mean(0)) / train_inputs.std(0)"
 
 
 def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
-    """Yield pixels over 255 where they look like pixels, and standardization."""
+    """Yield what was made twice made once, pixels over 255 where they look like pixels, and standardization."""
     if not _data.numeric(patient.subject, "inputs"):
         return
     if patient.spec is None:
@@ -28,6 +28,8 @@ def changes(patient: Patient, _finding: Finding) -> Iterator[Change]:
     first = next(iter(patient.subject.batches("train", 0))).inputs
     image = first.dim() > 2
     given: list[Any] = list(patient.configured("data.preprocess") or [])
+    if len(given) > 1 and given[-1] == given[-2]:
+        yield Change(f"make '{steps[-1].word}' once, not twice", {"data.preprocess": given[:-1]}, CAUSE)
     if not given and 64 < float(first.max()) <= 255 and float(first.min()) >= 0:
         yield Change("divide the pixels by 255", {"data.preprocess": [{"scale": {"divide_by": 255}}]}, CAUSE)
     step: Any = {"standardize": {"per": "channel"}} if image else "standardize"
