@@ -39,9 +39,9 @@ class Hypothesis:
 def hypotheses(patient: Patient, found: Sequence[Finding], *, own: bool = False) -> list[Hypothesis]:
     """Return the changes that may cure the findings, the likeliest first; each once, with all the findings that suggest it.
 
-    Causes that were found come before symptoms, what is made for a cause before what may relieve it, and the first change of
-    each remedy before the second ones. With `own` only
-    those remedies count that are made for the finding.
+    Causes that were found come before symptoms, what is made for a cause before what may relieve one, graver causes before
+    others, and the first change of each remedy before the second ones. With `own` only those remedies count that are made
+    for the finding.
     """
     ordered = sorted(found, key=lambda one: (is_symptom(one), one.severity.rank, -one.evidence.confidence))
     by_key: dict[str, tuple[tuple[float, ...], Change, list[Finding]]] = {}
@@ -52,7 +52,7 @@ def hypotheses(patient: Patient, found: Sequence[Finding], *, own: bool = False)
                 if known is None:
                     likely = remedy.prior if change.prior is None else change.prior
                     aside = float(finding.name not in change.causes)  # it may relieve, and proves something else
-                    rank = (float(is_symptom(finding)), finding.severity.rank, aside, number, -likely, order, len(by_key))
+                    rank = (float(is_symptom(finding)), aside, finding.severity.rank, number, -likely, order, len(by_key))
                     by_key[change.key] = rank, change, [finding]
                 elif finding not in known[2]:
                     known[2].append(finding)

@@ -35,13 +35,13 @@ def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
     yield from _width(patient, ends[0])
     if wanted is not None and now != wanted:
         values = {"model.layers": [*layers[: ends[1]], *wanted]}
-        yield Change(_told(now, wanted), values, (_cause(patient, now),))
+        yield Change(_told(now, wanted), values, _causes(patient, finding, now))
     loss = patient.spec.loss if patient.spec is not None else None
     if isinstance(loss, CrossEntropy | Bce) and loss.inputs == "probabilities":
         on_logits: dict[str, Any] = {"loss.inputs": "logits"}
         if now:
             on_logits = {"model.layers": layers[: ends[1]], "loss.inputs": "logits"}
-        yield Change("use the loss on logits", on_logits, (_cause(patient, now), "output-range"))
+        yield Change("use the loss on logits", on_logits, (*_causes(patient, finding, now), "output-range"))
 
 
 def _names(patient: Patient, first: int) -> list[str]:
@@ -61,6 +61,12 @@ def _wanted(patient: Patient) -> list[str] | None:
         return ["sigmoid"] if isinstance(loss, Bce) or loss.word.endswith("BCELoss") else ["softmax"]
     known: dict[str, list[str]] = {"logits": [], "values": [], "scores": [], "log-probabilities": ["log_softmax"]}
     return known.get(loss.takes)
+
+
+def _causes(patient: Patient, finding: Finding, now: list[str]) -> tuple[str, ...]:
+    """Return the fault that was found at the end of the model, and what it looks like to who knows of none."""
+    guess = _cause(patient, now)
+    return (finding.name, guess) if finding.name in ENDS and finding.name != "head-width" else (guess,)
 
 
 def _cause(patient: Patient, now: list[str]) -> str:
