@@ -33,10 +33,12 @@ class ThreadTrial:
     """Finds in the first calls of a step whether one thread is as fast as all: small products cost less than sharing them.
 
     Every number of threads has several turns of some steps; its fastest step counts, since others may use the cores, too.
-    Sums may differ in their last digits with the number of threads.
+    Where one is far ahead after its first turn there are no others. Sums may differ in their last digits with the number of
+    threads.
     """
 
     TURNS, STEPS = 4, 3  # the first step of a turn is not timed: another thread's caches are cold
+    FAR = 1.5  # times as fast: more than what disturbs one turn of two
     FASTER = 0.95  # the share of the time alone below which more threads are worth the cores that they take
 
     def __init__(self) -> None:
@@ -59,5 +61,7 @@ class ThreadTrial:
         self.taken += 1
         if self.taken % self.STEPS == 0:
             self.turns.pop(0)
+            if len(self.times) > 1 and max(self.times.values()) > self.FAR * min(self.times.values()):
+                self.turns.clear()
         if not self.turns:
             torch.set_num_threads(self.many if self.times[self.many] < self.FASTER * self.times[1] else 1)

@@ -10,6 +10,7 @@ import pytest
 from lossdoc.runner import Budget, Work
 from lossdoc.runners import auto, serial
 from lossdoc.runners.auto import Times
+from lossdoc.stacking import memory
 from lossdoc.subject import Point, Subject
 from lossdoc.threads import cores, threads
 from tests.test_vmapped import RATE, described, points, trained
@@ -51,6 +52,19 @@ def test_what_cannot_be_stacked_is_known(tmp_path: Path) -> None:
     assert not found.stacked
     assert "step of its own" in found.why or "your own" in found.why
     assert min(found.alone.values()) > 0
+
+
+def test_a_stack_that_would_be_too_large_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = described(tmp_path)
+    subjects = [make(point) for point in points()]
+    batch = next(iter(subjects[0].batches("train", 0)))
+    monkeypatch.setattr(memory, "ENOUGH", 2 * memory.bytes_of_point(subjects[0], 0, batch))
+    with threads(1):
+        assert auto.timed(subjects, [0] * 6, 100).stacked
+        monkeypatch.setattr(memory, "ENOUGH", memory.ENOUGH - 1)
+        found = auto.timed(subjects, [0] * 6, 100)
+    assert not found.stacked
+    assert "memory" in found.why
 
 
 @pytest.mark.parametrize(("seconds", "steps", "tried"), [(1e-3, 1000, 8), (0.1, 320, 2), (0.1, 20000, 8), (0.02, 10, 3)])

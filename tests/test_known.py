@@ -20,6 +20,7 @@ from lossdoc.parts.losses import Bce, CrossEntropy, Huber, L1Loss, Mse, Multicla
 from lossdoc.parts.optimizers import BUILTIN, Adam, Optimizer
 from lossdoc.parts.regularizers import L1, L2
 from lossdoc.stack import Joined, Stack, UnstackableError
+from lossdoc.stacking import known
 from lossdoc.stacking.known import losses, make
 from lossdoc.stacking.known.kinds import KINDS
 from lossdoc.subject import Batch, Recipe, Subject
@@ -369,10 +370,14 @@ def test_a_class_that_is_ignored() -> None:
 @pytest.mark.parametrize(
     "modules", [NETS["cnn"][0], chain(nn.Flatten, linear(64), lambda: nn.Softmax(0))], ids=["each", "mixed"]
 )
-def test_a_whole_split_is_measured_at_once(modules: Make) -> None:
+@pytest.mark.parametrize(("large", "parts"), [(known.LARGE, known.EVALUATED), (1, 4)])
+def test_a_whole_split_is_measured_in_parts(monkeypatch: pytest.MonkeyPatch, modules: Make, large: int, parts: int) -> None:
+    monkeypatch.setattr(known, "LARGE", large)
     subjects = points(modules)
     x, y = torch.randn(300, 1, 8, 8, dtype=torch.float64), torch.randint(0, CLASSES, (300,))
     stack = make(subjects, (0, 1, 2, 2), Joined(x[:4], y[:4], shared=True))
+    assert isinstance(stack, known.KnownStack)
+    assert stack.evaluated == parts
     measured = stack.evaluate(Joined(x, y, shared=True))
     for row, (one, seed) in enumerate(zip(subjects, (0, 1, 2, 2), strict=True)):
         alone = measuring.measure(one, one.build(seed), Batch(x, y), training=False)

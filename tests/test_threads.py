@@ -12,11 +12,18 @@ from lossdoc import threads
 
 
 @pytest.mark.parametrize(
-    ("seconds", "found"),
-    [({1: 1.0, 2: 0.6}, 2), ({1: 1.0, 2: 1.4}, 1), ({1: 1.0, 2: 0.97}, 1), ({1: 1.0}, 1)],
-    ids=["shared", "apart", "hardly", "one"],
+    ("seconds", "found", "tried"),
+    [
+        ({1: 1.0, 2: 0.7}, 2, 24),
+        ({1: 1.0, 2: 1.4}, 1, 24),
+        ({1: 1.0, 2: 0.97}, 1, 24),
+        ({1: 1.0, 2: 0.6}, 2, 6),  # so far ahead that no second turn is needed
+        ({1: 1.0, 2: 1.6}, 1, 6),
+        ({1: 1.0}, 1, 0),
+    ],
+    ids=["shared", "apart", "hardly", "surely shared", "surely apart", "one"],
 )
-def test_thread_trial(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], found: int) -> None:
+def test_thread_trial(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], found: int, tried: int) -> None:
     used, now = [max(seconds)], [0.0]
     monkeypatch.setattr(torch, "get_num_threads", lambda: used[-1])
     monkeypatch.setattr(torch, "set_num_threads", used.append)
@@ -36,3 +43,5 @@ def test_thread_trial(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]
     assert used[-1] == found
     assert taken[-1] == found
     assert set(taken) == set(seconds)
+    assert set(taken[tried:]) == {found}
+    assert tried == 0 or taken[:tried].count(1) == tried / 2

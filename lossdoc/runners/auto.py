@@ -14,9 +14,10 @@ import torch
 from lossdoc import loop, randomness, train
 from lossdoc.runner import Runner, Work, runners
 from lossdoc.runners import vmapped
-from lossdoc.stack import UnstackableError
+from lossdoc.stack import UnstackableError, must_be_stackable
 from lossdoc.stacking.choice import stack_of
 from lossdoc.stacking.feed import Feed
+from lossdoc.stacking.memory import fitting
 from lossdoc.subject import Batch, Point, Subject, Trial
 from lossdoc.threads import cores, threads
 
@@ -79,14 +80,28 @@ def timed(subjects: Sequence[Subject], seeds: Sequence[int], steps: int) -> Time
     step, best = min((seconds, count) for count, seconds in alone.items())
     left = max(SURELY, SHARE * steps * step) / step / PASSES  # points that can be tried
     counts = counts if left >= TRIED[0] * len(counts) else [best]
-    tried = max(TRIED[0], min(TRIED[1], int(left / len(counts))))
-    for count in counts:
-        with threads(count):
-            try:
-                stacked[count] = _stacked(subjects[:tried], seeds[:tried]) / len(subjects[:tried])
-            except UnstackableError as bad:
-                why = str(bad)
+    try:
+        most = _fitting(subjects, seeds)
+        tried = max(TRIED[0], min(most, int(left / len(counts))))
+        for count in counts:
+            with threads(count):
+                stacked[count] = _stacked(subjects[:tried], seeds[:tried]) / tried
+    except UnstackableError as bad:
+        why = str(bad)
     return Times(alone, stacked, why)
+
+
+def _fitting(subjects: Sequence[Subject], seeds: Sequence[int]) -> int:
+    """Return how many of the subjects fit into a stack.
+
+    Raises:
+        UnstackableError: when it is fewer than two, or they cannot be trained as one.
+    """
+    must_be_stackable(subjects)
+    most = min(len(subjects), fitting(subjects[0], seeds[0]))
+    if most < TRIED[0]:
+        raise UnstackableError("two in a stack would take too much memory")
+    return most
 
 
 def _alone(subject: Subject, seed: int) -> float:

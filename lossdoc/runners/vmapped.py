@@ -23,7 +23,7 @@ from lossdoc.runners import serial
 from lossdoc.stack import Joined, Measured, Stack, UnstackableError
 from lossdoc.stacking.choice import stack_of
 from lossdoc.stacking.feed import Feed, whole
-from lossdoc.stacking.memory import SHARE, bytes_of_point, free_memory
+from lossdoc.stacking.memory import fitting
 from lossdoc.subject import Point, Subject, Trial
 from lossdoc.threads import ThreadTrial, threads
 
@@ -47,11 +47,7 @@ def run(work: Work) -> Iterator[Trial]:
 
 def chunk_size(work: Work, points: Sequence[Point]) -> int:
     """Return how many of these points one stack may hold."""
-    subject, seed = work.make(points[0]), points[0].seed
-    _, batch, _ = next(loop.epochs_of(subject, seed))
-    with randomness.seeded(seed):
-        fit = free_memory() // SHARE // max(1, bytes_of_point(subject, seed, batch))
-    return max(1, min(CHUNK, fit, len(points)))
+    return max(1, min(CHUNK, fitting(work.make(points[0]), points[0].seed), len(points)))
 
 
 def run_chunk(work: Work, points: Sequence[Point]) -> Iterator[Trial]:

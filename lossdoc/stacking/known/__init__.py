@@ -27,11 +27,13 @@ from lossdoc.stacking.known.layer import Mode, must
 from lossdoc.stacking.known.losses import Accuracy, measure
 from lossdoc.stacking.known.penalties import penalties
 from lossdoc.stacking.known.store import Store
+from lossdoc.stacking.memory import activations
 from lossdoc.stacking.updates import Updates
 from lossdoc.subject import Batch, Subject
 from lossdoc.train import gradients, start
 
-EVALUATED = 128  # samples that go through a net at a time: convolutions slow down beyond, small matrices below
+EVALUATED = 128  # samples that go through a net at a time: convolutions slow down beyond, small matrices below ...
+LARGE = 1 << 27  # ... unless they take as many bytes: then as many as in training, whose memory is there already
 UNUSED = 1 << 40  # a step that no training gets to
 NOISE = 0.1  # gradients that cancel out, as of a bias before batch normalization, are all rounding: compare with all of them
 OWN = "model."  # what the names of a model's parameters begin with inside an objective
@@ -52,6 +54,7 @@ class KnownStack:
         self.net, self.layers = layers(models, self.store, of_point(sample, 0))
         self.penalties = penalties([recipe.penalties for recipe in recipes], self.store)
         self.updates = Updates(recipes, self.store.names, [block.value for block in self.store.blocks])
+        self.evaluated = EVALUATED
 
     def step(self, batch: Joined, factors: Tensor, keys: Sequence[int]) -> Measured:
         """Take one step."""
@@ -105,9 +108,9 @@ class KnownStack:
 
     def _evaluated(self, inputs: Tensor, mode: Mode) -> Tensor:
         """Return the outputs for what may be a whole split, some samples at a time: that spares memory and caches."""
-        if inputs.shape[-1] <= EVALUATED or any(layer.mixes for layer in self.layers):
+        if inputs.shape[-1] <= self.evaluated or any(layer.mixes for layer in self.layers):
             return self.net.forward(inputs, mode)
-        return torch.cat([self.net.forward(part, mode).clone() for part in torch.split(inputs, EVALUATED, -1)], -1)
+        return torch.cat([self.net.forward(part, mode).clone() for part in torch.split(inputs, self.evaluated, -1)], -1)
 
 
 def make(subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined, steps: int = 0) -> Stack:  # noqa: ARG001 - see StackMaker
@@ -123,6 +126,7 @@ def make(subjects: Sequence[Subject], seeds: Sequence[int], sample: Joined, step
     stack = KnownStack(subjects, seeds, sample)
     try:
         stack.evaluate(sample)
+        stack.evaluated = _evaluated_at_once(subjects, seeds[0], of_point(sample, 0))
     except (UserError, UserCodeError) as bad:  # trained alone, a point tells the user what does not fit
         raise UnstackableError(f"a batch does not go through: {bad}") from bad
     if isinstance(stack.net, Graph):
@@ -157,6 +161,14 @@ def _must_agree(stack: KnownStack, subject: Subject, seed: int, sample: Joined) 
 def _close(found: Tensor, meant: Tensor, scale: Tensor) -> bool:
     tolerance = 1e-8 if meant.dtype is torch.float64 else 1e-3
     return bool((found - meant).norm() <= tolerance * scale)
+
+
+def _evaluated_at_once(subjects: Sequence[Subject], seed: int, batch: Batch) -> int:
+    """Return how many samples of an evaluation go through the nets at a time."""
+    with seeded(seed):
+        objective = Objective(subjects[0].build(seed), subjects[0].loss, ())
+        taken = len(subjects) * activations(objective, batch) / batch.size
+    return EVALUATED if EVALUATED * taken <= LARGE else min(EVALUATED, batch.size)
 
 
 def _likeness(subjects: Sequence[Subject], name: str) -> Hashable:
