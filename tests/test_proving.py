@@ -81,6 +81,27 @@ def test_a_cause_is_named_by_what_repairs_the_symptom() -> None:
     assert dict(report.matter.values) == {"optimizer.lr": 0.03}
 
 
+def test_a_step_that_clips_to_next_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "clipping.py").write_text(
+        "import torch\n\n\ndef step(model, batch, optimizer):\n"
+        "    optimizer.zero_grad()\n"
+        "    loss = torch.nn.functional.cross_entropy(model(batch.inputs), batch.targets)\n"
+        "    loss.backward()\n"
+        "    torch.nn.utils.clip_grad_norm_(model.parameters(), 1e-5)\n"
+        "    optimizer.step()\n"
+        "    return loss\n",
+        encoding="utf-8",
+    )
+    text = IRIS.replace("adam: {lr: 0.03}", "sgd: {lr: 0.3}")
+    own = f"step: {{call: 'clipping:step'}}\npython_path: ['{tmp_path}']\n"
+    report = proved(text + own, symptom("not-learning"))
+    assert report.primary == "wrong-gradient"
+    proof = report.findings[0].proof
+    assert proof is not None
+    assert proof.status == "confirmed"
+    assert "in clipping:step" in proof.fix
+
+
 def test_a_fault_that_a_check_is_certain_of_is_cured() -> None:
     text = IRIS.replace("    - linear: classes\n", "    - linear: classes\n    - softmax   # a mistake\n")
     (finding,) = checked(text)

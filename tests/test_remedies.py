@@ -385,12 +385,15 @@ def test_a_mended_step_does_what_the_right_one_does(name: str, call: Any) -> Non
         torch.testing.assert_close(ours, wanted)
 
 
-@pytest.mark.parametrize(("name", "line"), [("detached-loss", "detach"), ("wrong-gradient", "clip")])
+@pytest.mark.parametrize(
+    ("name", "line"), [("detached-loss", "detach"), ("wrong-gradient", "clip"), ("not-learning", "clip")]
+)
 def test_what_cannot_be_put_around_a_step_is_tried_by_the_usual_one(name: str, line: str) -> None:
     (change,) = remedies.get("training-step").changes(Patient(stepping(right)), finding(name))
     assert applied(Patient(stepping(right)), change, None).subject.recipe.step is None
     assert line in change.line
     assert "own:step" in change.line
+    assert change.causes == ("wrong-gradient" if name == "not-learning" else name,)
 
 
 def test_labels_are_put_right_only_where_the_step_parts_them() -> None:

@@ -38,7 +38,7 @@ def wrong_gradient(subject: Subject, *, apart: float = 0.01, lost: float = 0.5) 
     Causes:
         - a `backward` of one's own with a wrong formula
         - values that the backward pass needs are changed in place behind torch's back, by `.data`
-        - the gradients are clipped before `backward()` fills them
+        - the gradients are clipped before `backward()` fills them, or to next to nothing
         - float16 without a scaled loss: gradients below 6·10⁻⁸ are rounded to 0
 
     Confirm with:
@@ -61,7 +61,8 @@ def wrong_gradient(subject: Subject, *, apart: float = 0.01, lost: float = 0.5) 
         so that no bend lies between. Of the user's own step: a function named `clip_grad...` is called
         before the last `backward()` and not behind it, an error where the gradient at the optimizer's first step is longer
         than the limit; and float16 with a loss that is not scaled up, an error where more than half of the gradients that
-        float32 knows are 0.
+        float32 knows are 0. A checkup names it, too, where something does not learn that does with the usual step in place
+        of the user's own.
 
     Sources:
         - torch's documentation: gradcheck mechanics; automatic mixed precision, gradient scaling

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lossdoc.findings import Finding
+from lossdoc.remedies._symptoms import SLOW, STUCK
 from lossdoc.remedy import Change, Patient, Remedy
 from lossdoc.subject import OwnStep, Subject
 
 Call = Callable[..., Any]
+
+SUSPECT = 0.6  # the prior of a step where something does not learn: it was written by hand, and every check of it has passed
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,20 @@ MENDS = {
 
 
 def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
-    """Yield the step with what the finding misses put around it; where that cannot be, the usual step in its place."""
-    mend, own = MENDS.get(finding.name), patient.subject.recipe.step
-    if mend is None or own is None or (finding.name == "bad-labels" and own.word not in finding.evidence.summary):
+    """Yield the step with what the finding misses put around it; where that cannot be, the usual step in its place.
+
+    What does not learn may have a step that does something else with the gradient, such as clip it to next to nothing.
+    """
+    own = patient.subject.recipe.step
+    if own is None or (finding.name == "bad-labels" and own.word not in finding.evidence.summary):
         return
+    cause = finding.name if finding.name in MENDS else "wrong-gradient"
+    mend, prior = MENDS[cause], None if finding.name in MENDS else SUSPECT
     around = mend.around
     apply = _usual if around is None else functools.partial(_mended, around=around)
     summary = mend.summary if around is not None else f"{mend.summary}: the usual step in place of {own.word}"
-    yield Change(summary, causes=(finding.name,), apply=apply, line=f"{mend.line}  # in {own.word}")
+    told = f"{mend.line}  # in {own.word}"
+    yield Change(summary, causes=(cause,), apply=apply, line=told, prior=prior)
 
 
 def _usual(subject: Subject) -> Subject:
@@ -104,4 +113,4 @@ def _mended(subject: Subject, around: Callable[[Call], Call]) -> Subject:
     return replace(subject, recipe=replace(recipe, step=step))
 
 
-TRAINING_STEP = Remedy(tuple(MENDS), changes, prior=1.0)
+TRAINING_STEP = Remedy(tuple(MENDS), changes, (*dict.fromkeys((*STUCK, *SLOW)), "lr-too-low", "too-few-epochs"), prior=1.0)
