@@ -102,6 +102,7 @@ def test_validation_alone_is_its_loss_unless_it_may_be_an_accuracy(values: str, 
         (rows("step,train_loss", "1,2"), {"val": "trainloss"}, r"no column 'trainloss'; did you mean 'train_loss'\?"),
         (rows("step,train_loss", "1,oops", "2,oops"), {}, r"column 'train_loss' holds no number"),
         (rows("1,2,3", "1,1,1"), {}, "no loss column"),
+        (rows("0,2.5", "inf,2", "inf,1.5"), {}, "no loss column"),  # without a warning of numpy's
         (rows("run,loss", "a,1", "b,"), {}, "run 'b' has not one number in column 'loss'"),
     ],
 )

@@ -58,12 +58,12 @@ def steps(table: Table, roles: Roles, rows: Indices, found: Indices) -> Steps:
     note = f"{lost} {'row' if lost == 1 else 'rows'} without a step left out" if lost else None
     found = found[there]
     counted = counter.values[found]
-    if (np.diff(counted) > 0).all():
+    if (counted[1:] > counted[:-1]).all():
         return Steps(found, counted, note)
     if len(np.unique(counted)) == len(counted):
         order = np.argsort(counted)
         return Steps(found[order], counted[order], f"rows are not in the order of '{roles.step}': they were sorted")
-    if (np.diff(counted) >= 0).all():
+    if (counted[1:] >= counted[:-1]).all():
         return _repeated(roles.step, rows, found, counted)
     return _restarted(table, roles, found, counted)
 
@@ -72,7 +72,7 @@ def _repeated(name: str, rows: Indices, found: Indices, counted: Floats) -> Step
     """Keep the later values where a few of the steps stand twice; count the rows where most do: an epoch has many rows."""
     if 2 * len(np.unique(counted)) <= len(counted):
         return Steps(found, _counted(rows, found), f"'{name}' repeats: rows are counted instead")
-    later = np.append(np.diff(counted) > 0, True)
+    later = np.append(counted[1:] > counted[:-1], True)
     return Steps(found[later], counted[later], f"some of '{name}' stand twice: the later values are read")
 
 
@@ -85,7 +85,7 @@ def _restarted(table: Table, roles: Roles, found: Indices, counted: Floats) -> S
     """Join or part a counter that falls."""
     loss = table.columns[roles.train].values
     others = [name for _, name in counters(list(table.columns)) if name != roles.step and counts_epochs(name)]
-    parts = np.split(np.arange(len(found)), np.flatnonzero(np.diff(counted) <= 0) + 1)
+    parts = np.split(np.arange(len(found)), np.flatnonzero(counted[1:] <= counted[:-1]) + 1)
     kept, axis = found[parts[0]], counted[parts[0]]
     resumed = joined = 0
     begins: list[int] = []

@@ -268,6 +268,8 @@ def _headless(table: Table, step: str | None) -> tuple[str | None, str | None]:
     names = list(table.columns)
     if names == ["1"]:
         return None, "1"
-    if names[:2] == ["1", "2"] and (np.diff(table.columns["1"].values) > 0).all():
-        return "1", "2"
+    if names[:2] == ["1", "2"]:
+        first = table.columns["1"].values
+        if (first[1:] > first[:-1]).all():
+            return "1", "2"
     return step, None
