@@ -200,7 +200,8 @@ def screen(show: Reporting) -> Screen:
 
     terminal = sys.stdout.isatty() and show.output is None
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
-    colored = show.color == "always" or (show.color == "auto" and terminal and not plain)
+    wanted = terminal or (bool(os.environ.get("FORCE_COLOR")) and show.output is None)
+    colored = show.color == "always" or (show.color == "auto" and wanted and not plain)
     width = shutil.get_terminal_size((80, 24)).columns if terminal or "COLUMNS" in os.environ else 80
     unicode = show.output is not None or (sys.stdout.encoding or "ascii").lower().startswith("utf")
     return Screen(max(40, width), colored, unicode, -1 if show.quiet else int(show.verbose))

@@ -124,6 +124,9 @@ def test_progress_is_rewritten_on_a_terminal_and_rare_in_a_pipe(terminal: bool, 
         ("auto", {}, False, False),
         ("auto", {"NO_COLOR": "1"}, True, False),
         ("auto", {"TERM": "dumb"}, True, False),
+        ("auto", {"FORCE_COLOR": "1"}, False, True),
+        ("auto", {"FORCE_COLOR": "1", "NO_COLOR": "1"}, True, False),
+        ("never", {"FORCE_COLOR": "1"}, True, False),
         ("always", {"NO_COLOR": "1", "TERM": "dumb"}, False, True),
         ("never", {}, True, False),
     ],
@@ -131,7 +134,7 @@ def test_progress_is_rewritten_on_a_terminal_and_rare_in_a_pipe(terminal: bool, 
 def test_colors_are_for_terminals_that_show_them(
     color: Color, env: dict[str, str], terminal: bool, colored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("NO_COLOR", "TERM"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in env.items():
         monkeypatch.setenv(name, value)

@@ -109,6 +109,24 @@ def test_junit_and_sarif_hold_any_name() -> None:
     assert place == "a%20%1B%23%25.csv"
 
 
+def test_a_fault_of_the_input_is_found_where_it_stands() -> None:
+    fault = Problem("'frob' is no layer", kind="unknown-word", file="a b.yaml", line=3, column=39)
+    document = Document("sanity", errors=(fault, Problem("no such file", kind="missing-file")))
+    run = json.loads(formats.get("sarif").render(document, Screen()))["runs"][0]
+    placed, nowhere = run["results"]
+    assert (placed["ruleId"], placed["message"]["text"]) == ("unknown-word", "'frob' is no layer")
+    assert placed["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "a%20b.yaml"},
+        "region": {"startLine": 3, "startColumn": 39},
+    }
+    assert "locations" not in nowhere
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {"unknown-word", "missing-file"}
+    assert not run["invocations"][0]["executionSuccessful"]
+    assert "::error file=a b.yaml,line=3,col=39,title=lossdoc unknown-word::" in formats.get("github").render(
+        document, Screen()
+    )
+
+
 def test_junit_counts_errors_only_as_failures() -> None:
     for name, failures in (("finding", "1"), ("warning", "0"), ("healthy", "0")):
         root = ET.fromstring(formats.get("junit").render(DOCUMENTS[name], Screen()))  # noqa: S314 - our own text

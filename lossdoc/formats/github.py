@@ -10,19 +10,21 @@ LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "
 
 def render(document: Document, _screen: Screen) -> str:
     """Return one annotation a finding and a fault, and a plain line for each report with nothing found."""
-    lines = [_annotation("error", problem.message, problem.file, problem.line, problem.kind) for problem in document.errors]
+    lines = [_annotation("error", each.message, each.file, each.kind, each.line, each.column) for each in document.errors]
     for report in document.reports:
         for finding in report.findings:
             message = f"{heading(report)}: {finding.evidence.summary} (lossdoc explain {finding.name})"
-            lines.append(_annotation(LEVELS[finding.severity], message, report.source, None, finding.name))
+            lines.append(_annotation(LEVELS[finding.severity], message, report.source, finding.name))
         if not report.findings:
             lines.append(f"lossdoc {heading(report)}: {report.primary}")
     return "".join(line + "\n" for line in lines)
 
 
-def _annotation(level: str, message: str, file: str | None, line: int | None, title: str) -> str:
-    parts = {"file": file, "line": None if line is None else str(line), "title": f"lossdoc {title}"}
-    known = ",".join(f"{name}={_escaped(value, in_property=True)}" for name, value in parts.items() if value)
+def _annotation(  # noqa: PLR0917 - in the order of the workflow command
+    level: str, message: str, file: str | None, title: str, line: int | None = None, column: int | None = None
+) -> str:
+    parts = {"file": file, "line": line, "col": column, "title": f"lossdoc {title}"}
+    known = ",".join(f"{name}={_escaped(str(value), in_property=True)}" for name, value in parts.items() if value)
     return f"::{level} {known}::{_escaped(message)}"
 
 

@@ -83,6 +83,7 @@ class Section:
     points: str
     last: str
     outlined: bool
+    tabled: bool
 
     @property
     def mark(self) -> str:
@@ -123,6 +124,7 @@ def section(report: Report, place: int, columns: int = COLUMNS) -> Section:
         points=number(report.matter.length) if isinstance(report.matter, Curve) else "",
         last=_last(report.matter),
         outlined=isinstance(report.matter, Outline),
+        tabled=isinstance(report.matter, Curve | Runs | Memorization) or trials_in(report) is not None,
     )
 
 
