@@ -10,7 +10,7 @@ from lossdoc.reader import Reader
 from lossdoc.readers._records import NUMBER, Record, no_loss, table
 from lossdoc.readers._text import lines, whole
 
-LINE = re.compile(rf"^\W{{0,10}}\[?(\d{{1,9}})(?:\]|:)\s+(?=.{{0,40}}[:\s]\s*{NUMBER})")
+LINE = re.compile(rf"^\W{{0,10}}\[?(\d{{1,9}})(?:\]|:)\s{{1,80}}(?=.{{0,40}}[:\s]\s{{0,80}}{NUMBER})")
 PAIR = re.compile(rf"(?<!\S)((?:training|valid_\d+|[\w.]+)'s [\w@.\-]+|[\w.]+-[\w@.\-]+|learn|test):\s*({NUMBER})(?![\w.])")
 RISING = ("auc", "aucpr", "map", "ndcg", "acc", "accuracy", "f1", "r2", "precision", "recall", "average_precision")
 BOTH = "two sets are evaluated: validation_0 is taken for the training set, as XGBoost's users give it first"
