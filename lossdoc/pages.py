@@ -82,11 +82,11 @@ def contents(width: int = 110) -> str:
         for rule in rules:
             lead = f"  {rule.name:<27} {rule.severity.value:<8} "
             first = rule.page.summary.split(". ")[0].rstrip(".")
-            beside = width >= len(lead) + 30
-            parts += [] if beside else [lead.rstrip()]
-            indent = " " * (len(lead) if beside else 6)
+            if width < len(lead) + 30:  # there is no room beside it
+                parts.append(lead.rstrip())
+                lead = " " * 6
             parts += textwrap.wrap(
-                first, width, initial_indent=lead if beside else indent, subsequent_indent=indent, break_on_hyphens=False
+                first, width, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
             )
         parts.append("")
     return "\n".join(

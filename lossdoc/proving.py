@@ -93,11 +93,10 @@ def _report(search: Search, source: str | None) -> Report:
     others.sort(key=lambda one: (rank[one.proof.status] if one.proof else 0, one.severity.rank))
     last = search.kept[-1].after if search.kept else None
     repair = None if last is None else Repair(search.now.values, search.experiments.baseline, last)
-    surest = [one for one in others if certain(one)]  # while such a fault is there, what else repairs may repair its effect
-    ahead = [one for one in confirmed if certain(one) or not surest]
-    behind = [one for one in confirmed if not certain(one) and surest]
-    found = (*ahead, *surest, *behind, *[one for one in others if not certain(one)])
-    return Report("causes", source, findings=found, skipped=skipped, matter=repair, notes=tuple(_notes(search)))
+    found = [*confirmed, *others]
+    if any(certain(one) for one in others):  # while such a fault is there, what else repairs may repair its effect
+        found.sort(key=lambda one: not certain(one))
+    return Report("causes", source, findings=tuple(found), skipped=skipped, matter=repair, notes=tuple(_notes(search)))
 
 
 def _gone(search: Search, finding: Finding) -> bool:

@@ -172,8 +172,7 @@ def ceiling(batch: Batch, task: Task) -> Ceiling:
     """Return the best reachable result on samples of which some have the same inputs and different targets.
 
     In a language task, and wherever the targets are what follows each token, the inputs of a token are those up to it, as a
-    causal model sees them. A negative class (one that a
-    loss is told to ignore) counts as missed.
+    causal model sees them. A negative class (one that a loss is told to ignore) counts as missed.
     """
     targets = batch.targets
     if not isinstance(targets, Tensor):

@@ -505,7 +505,18 @@ def test_a_log_may_be_cut_off_at_any_byte(name: str) -> None:
     assert whole > 0 or name == "mlflow"  # whose files tell by their names what they hold
 
 
-@pytest.mark.parametrize("line", ["a" * 200_000, "loss " * 40_000, "1 " * 100_000, "[" * 100_000, "epoch " + " " * 200_000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a" * 200_000,
+        "loss " * 40_000,
+        "1 " * 100_000,
+        "[" * 100_000,
+        "epoch " + " " * 200_000,
+        "[200]" + " " * 200_000 + "x",
+        "|---|" + " " * 200_000 + "-|---|",
+    ],
+)
 def test_a_line_of_any_length_is_read_in_time_that_grows_with_it(line: str) -> None:
     for each in readers.all():
         each.sniff(line.encode()[: reader.HEAD])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -48,12 +46,12 @@ def _fault(problem: Problem) -> dict[str, Any]:
     return result | _located(problem.file, region)
 
 
-def _located(file: str | None, region: Mapping[str, int] = MappingProxyType({})) -> dict[str, Any]:
+def _located(file: str | None, region: dict[str, int] | None = None) -> dict[str, Any]:
     """Return where something was found, nothing where that is no file."""
     if file is None or file == "-":
         return {}
     place: dict[str, Any] = {"artifactLocation": {"uri": quote(file)}}
-    return {"locations": [{"physicalLocation": place | ({"region": dict(region)} if region else {})}]}
+    return {"locations": [{"physicalLocation": place | ({"region": region} if region else {})}]}
 
 
 SARIF = Format(render)

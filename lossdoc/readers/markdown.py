@@ -11,7 +11,7 @@ from lossdoc.reader import Reader
 from lossdoc.readers._records import Record, no_loss, number, table
 from lossdoc.readers._text import lines, whole
 
-RULE = re.compile(r"^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*:?-*:?\s*\|?\s*$")
+RULE = re.compile(r"^\s*+\|?(?:\s*+:?-{2,}+:?\s*+\|)+\s*+:?-*+:?\s*+\|?\s*+$")  # possessive: it never goes back
 REPEATED = "'{name}' repeats its last value where nothing new was logged: repeats count as blank"
 
 
