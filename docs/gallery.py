@@ -147,7 +147,7 @@ def page(drawn: dict[str, Report]) -> str:
         "# Gallery of loss curves",
         "Made by `python docs/gallery.py`, with all of its pictures; `--check` says whether it is stale.",
         "## The notes' figures, from real trainings",
-        "Each is a training of a file in [configs/sick](../configs/sick) with its own settings.",
+        "Each is a training of a file in [configs/sick](../configs/sick) with its own settings or the change told below.",
     ]
     for figure in NOTES:
         name = f"notes/{figure.config}"
@@ -212,7 +212,7 @@ def screens() -> int:
             context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
             shown = context.new_page()
             shown.goto(file.as_uri())
-            shown.screenshot(path=PICTURES / f"{name}.png")
+            shown.screenshot(path=PICTURES / f"{name}.png", full_page=True)
             context.close()
         browser.close()
     return 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
-from lossdoc.destination import must_be_writable
+from lossdoc.destination import must_be_writable, writing
 from lossdoc.errors import Problem, UserCodeError, UserError, harmless
 from lossdoc.letters import printable
 from lossdoc.options import Reporting
@@ -204,7 +204,7 @@ def screen(show: Reporting) -> Screen:
     colored = show.color == "always" or (show.color == "auto" and wanted and not plain)
     width = shutil.get_terminal_size((80, 24)).columns if terminal or "COLUMNS" in os.environ else 80
     unicode = show.output is not None or (sys.stdout.encoding or "ascii").lower().startswith("utf")
-    return Screen(max(40, width), colored, unicode, -1 if show.quiet else int(show.verbose))
+    return Screen(max(40, width), colored, unicode, -1 if show.quiet else int(show.verbose), drawing=show.drawing)
 
 
 def _writable(show: Reporting) -> None:
@@ -223,10 +223,8 @@ def _write(form: Format, document: Document, show: Reporting) -> None:
     if show.output is None:
         _print(text, colors=seen.color)
         return
-    try:
+    with writing(f"--output {show.output}"):
         show.output.write_text(harmless(text, colors=seen.color), encoding="utf-8")
-    except OSError as bad:
-        raise UserError.of(f"--output {show.output} cannot be written: {bad.strerror}", kind="output") from bad
 
 
 def _report(folder: Path, document: Document, *, quiet: bool) -> None:

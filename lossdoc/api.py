@@ -233,7 +233,7 @@ def sweep(
         plan = planning.plan(case.spec, case.subject, asked, say=said.append)
         trials = sweeping.sweep(plan, root=None if folder is None else Path(folder), say=said.append)
         report = outcome.report(trials)
-    return Report.of(replace(report, notes=(*report.notes, *said, *_advice(trials))))
+    return Report.of(replace(report, notes=(*report.notes, *said), advice=tuple(_advice(trials))))
 
 
 for _stage in (check, overfit, sweep):  # what help() shows is all that many ever read

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lossdoc.destination import must_be_writable
+from lossdoc.destination import must_be_writable, writing
 from lossdoc.errors import UserError
 from lossdoc.ranking import flat_rates, no_worse
 from lossdoc.spec import Spec
@@ -88,7 +88,5 @@ def write(path: Path, spec: Spec, values: Mapping[str, Any]) -> None:
         UserError: when the text does not allow it, or the copy cannot be written.
     """
     text = edited(text_of(spec), values, spec.file)
-    try:
+    with writing("", path):
         path.write_text(text, encoding="utf-8")
-    except OSError as bad:
-        raise UserError.of(f"cannot be written: {bad.strerror}", kind="output", file=path) from None

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossdoc.curve import Curve, Floats, Series
+from lossdoc.letters import clip
 
 Places = NDArray[np.intp]
 BRAILLE = 0x2800
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # bit of the dot in row r, column c of a cell
 DECADES = 2.0  # a range wider than this is drawn on a logarithmic scale
+NAME = 60  # characters of a name in the legend
 NARROWEST = 8  # columns, however narrow the terminal is
 LARGEST, LEAST = sys.float_info.max, sys.float_info.min
 
@@ -80,9 +82,25 @@ def draw(
     rows = _cells(curve, x, y, (columns, height), unicode=unicode)
     lines = [f"{labels.get(row, ''):>{margin}} {tick if row in labels else edge}{cells}" for row, cells in enumerate(rows)]
     below = [_marked(span, x, columns, unicode=unicode)] if span is not None else []
-    below += [_ends(curve, columns), _legend(curve, y, unicode=unicode)[:columns]]
+    below += [_ends(curve, columns), *_legend(curve, y, columns, unicode=unicode)]
     lines += [f"{'':{margin}} {corner}{line * columns}", *(" " * (margin + 2) + each for each in below)]
     return [each.rstrip() for each in lines]
+
+
+def told(curve: Curve, span: tuple[float, float] | None = None) -> list[str]:
+    """Return in words what `draw` draws: the first, least and last value of each loss, and the part that is marked."""
+    lines = [_course(each, curve.context.axis or "step") for each in (curve.train, curve.val) if each is not None]
+    return lines if span is None else [*lines, f"marked: {curve.context.axis or 'step'} {span[0]:g} to {span[1]:g}"]
+
+
+def _course(series: Series, axis: str) -> str:
+    finite = series.finite
+    if not len(finite):
+        return f"{clip(series.name, NAME)}: no finite number among {len(series)} points"
+    places = {"first": 0, "least": int(np.argmin(finite.value)), "last": len(finite) - 1}
+    values = ", ".join(f"{name} {finite.value[at]:.4g} ({axis} {finite.step[at]:g})" for name, at in places.items())
+    lost = len(series) - len(finite)
+    return f"{clip(series.name, NAME)}: {values}; {len(series):,} points" + (f", {lost} not finite" if lost else "")
 
 
 def _labels(y: Scale, finite: Floats, height: int) -> dict[int, str]:
@@ -161,9 +179,19 @@ def _ends(curve: Curve, columns: int) -> str:
     return left + right.rjust(columns - len(left)) if len(left) + len(right) < columns else right[:columns]
 
 
-def _legend(curve: Curve, y: Scale, *, unicode: bool) -> str:
-    parts = [f"{'⣀⠤' if unicode else '*'} {curve.train.name}"]
-    parts += [] if curve.val is None else [f"{'○' if unicode else 'o'} {curve.val.name}"]
+def _legend(curve: Curve, y: Scale, columns: int, *, unicode: bool) -> list[str]:
+    """Return what the signs mean, in as many lines as it takes; long names without their middle."""
+    cut = "…" if unicode else "..."
+    train, val = (None if each is None else clip(each.name, NAME).replace("…", cut) for each in (curve.train, curve.val))
+    parts = [f"{'⣀⠤' if unicode else '*'} {train}"]
+    parts += [] if val is None else [f"{'○' if unicode else 'o'} {val}"]
     parts += [f"{'×' if unicode else 'x'} not a finite number"] if curve.diverged else []
     parts += ["(logarithmic)"] if y.log else []
-    return "   ".join(parts)
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}   {part}" if lines[-1] else part
+        if len(longer) > columns and lines[-1]:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return [line[:columns] for line in lines]

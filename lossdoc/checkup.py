@@ -167,7 +167,7 @@ def sweep(case: Case, asked: Asked = NOTHING) -> Report:
     progress.done()
     report = outcome.report(trials, case.rules("Trials"), source=case.subject.source)
     kept = tuple(one for one in report.findings if case.wants(one.name))
-    return replace(report, findings=kept, notes=(*report.notes, *_advice(case, report, asked)))
+    return replace(report, findings=kept, advice=tuple(_advice(case, report, asked)))
 
 
 def _advice(case: Case, report: Report, asked: Asked) -> Iterator[str]:
@@ -300,7 +300,7 @@ def causes(case: Case, found: Sequence[Finding], fix: Path | None = None) -> Rep
     many, none = needed(patient, sick), Experiments(subject, (subject.seed,), 1)
     experiments = case.bench.experiments(subject, case.until, case.until, many) if sick else none
     report = proving.prove(patient, sick, experiments, case.progress.say)
-    return report if fix is None else replace(report, notes=(*report.notes, _fixed(case, report, fix)))
+    return report if fix is None else replace(report, advice=(_fixed(case, report, fix),))
 
 
 def _fixed(case: Case, report: Report, fix: Path) -> str:

@@ -17,10 +17,10 @@ import typer
 
 from lossdoc import __version__
 from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, screen, tell
-from lossdoc.destination import must_be_writable
+from lossdoc.destination import must_be_writable, writing
 from lossdoc.errors import Problem, UserError
 from lossdoc.letters import HANDLER
-from lossdoc.options import Causes, Debug, Log, Model, Reading, Reporting, Sweep, grouped, names_in
+from lossdoc.options import FORMATS, Causes, Debug, Drawing, Log, Model, Reading, Reporting, Sweep, grouped, names_in
 from lossdoc.prints import prints_on_stderr
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def diagnose(
 @app.command()
 def explain(
     name: Annotated[str | None, typer.Argument(help="A pattern or a check; without it, the list of all.")] = None,
+    drawing: Drawing = True,
 ) -> None:
     """Show the page of a pattern or a check, or list them all.
 
@@ -141,8 +142,8 @@ def explain(
     """
     from lossdoc import pages
 
-    seen = screen(Reporting())
-    print_text(lambda: pages.page(name, width=seen.width, unicode=seen.unicode) if name else pages.contents(seen.width))
+    seen = screen(Reporting(drawing=drawing))
+    print_text(lambda: pages.page(name, seen) if name else pages.contents(seen.width))
 
 
 @app.command()
@@ -152,13 +153,20 @@ def validate(
     model: ModelPaths = None,
     build: Annotated[bool, typer.Option("--build", help="Run one batch forward and back; show every layer.")] = False,
     change: Model,
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help=FORMATS)] = "text",
     debug: Debug = False,
 ) -> None:
     """Check a model.yaml without running any of it.
 
     All faults at once, each with line and column; without --build neither torch nor your own code is imported.
     """
-    print_text(lambda: _all_validated(model or [MODEL], change, build=build), debug=debug)
+    if form == "text":
+        print_text(lambda: _all_validated(model or [MODEL], change, build=build), debug=debug)
+
+    def work(_found: Found, _progress: Progress) -> None:
+        _all_validated(model or [MODEL], change, build=build)
+
+    answer("validate", Reporting(format=form, debug=debug), work)
 
 
 @app.command()
@@ -249,10 +257,8 @@ def _written(path: Path, template: str, *, force: bool) -> str:
     from lossdoc import spec  # --help need not load pydantic
 
     must_be_writable(path, force=force)
-    try:
+    with writing("", path):
         path.write_text(spec.template(template, path.name), encoding="utf-8")
-    except OSError as bad:
-        raise UserError.of(f"cannot be written: {bad.strerror}", kind="output", file=path) from None
     return f"{path} is written: a small network on real data, ready to run. Try `lossdoc checkup {path}`\n"
 
 

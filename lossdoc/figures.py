@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lossdoc.curve import Curve, Floats, Series
+from lossdoc.destination import writing
 from lossdoc.errors import UserError
 from lossdoc.findings import Report, worst_first
 from lossdoc.format import heading
@@ -26,7 +27,7 @@ LEGEND = 14  # trials in the legend: as many lines as fit beside the picture
 DIED = "#c0392b"
 TRAIN, VALIDATION, MARKED = "#0072b2", "#d55e00", "#cc79a7"  # told apart by the color-blind too (Okabe and Ito, 2008)
 PANELS = 12  # runs in one picture: more would be too small to read
-LONGEST = 36  # letters of a run's name above its panel
+ROOM = {1: 72, 2: 40}  # letters that fit into a line above a panel, by the number of columns
 
 
 def curves(trials: Trials, path: Path) -> None:
@@ -71,21 +72,21 @@ def diagnosed(reports: Sequence[Report], path: Path) -> None:
     if not drawn:
         raise UserError.of(f"--plot {path}: no run holds a finite loss that could be drawn", kind="output")
     shown = drawn if len(drawn) <= PANELS else worst_first(drawn)[:PANELS]
-    columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
+    columns = min(2, len(shown))  # of three the letters are too small to read where the picture is 600 pixels wide
     rows = -(-len(shown) // columns)
-    width, height = (8.0, 4.6) if columns == 1 else (5.2 * columns, 3.6 * rows)
-    with rc_context({"svg.hashsalt": "lossdoc", "font.size": 11 if columns == 1 else 10}):
+    width, height = (8.0, 4.6) if columns == 1 else (9.2, 3.5 * rows)
+    with rc_context({"svg.hashsalt": "lossdoc", "font.size": 11}):
         figure = _blank(width, height)
         for place, report in enumerate(shown, 1):
-            _panel(figure.add_subplot(rows, columns, place), report)
+            _panel(figure.add_subplot(rows, columns, place), report, ROOM[columns])
         if len(drawn) > len(shown):
             figure.text(0.995, 0.002, f"… and {len(drawn) - len(shown)} more runs", ha="right", va="bottom", color="#555555")
         figure.tight_layout()
         _saved(figure, path)
 
 
-def _panel(axes: Axes, report: Report) -> None:
-    """Draw one run into its panel."""
+def _panel(axes: Axes, report: Report, room: int) -> None:
+    """Draw one run into its panel; its name and verdict stand above it, in lines of `room` letters."""
     curve = report.matter
     assert isinstance(curve, Curve)  # noqa: S101 - `diagnosed` drew no others
     _open(axes)
@@ -98,8 +99,9 @@ def _panel(axes: Axes, report: Report) -> None:
     if span is not None:
         low, high = _limits(span, curve)
         axes.axvspan(low, high, color=MARKED, alpha=0.18, lw=0, label="suspicious")
-    title = heading(report) if len(heading(report)) <= LONGEST else "…" + heading(report)[1 - LONGEST :]
-    _finish_axes(axes, [curve], f"{title}: {report.primary}")
+    name = heading(report) if len(heading(report)) <= room else "…" + heading(report)[1 - room :]
+    between = " " if len(name) + len(report.primary) + 2 <= room else "\n"
+    _finish_axes(axes, [curve], f"{name}:{between}{report.primary}")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles, labels, loc="best", frameon=True, framealpha=0.8, edgecolor="none", fontsize="small")
 
@@ -127,10 +129,8 @@ def _saved(figure: Figure, path: Path) -> None:
     made = io.BytesIO()
     kind = path.suffix.lower().removeprefix(".")
     figure.savefig(made, format=kind, dpi=130, metadata={"Date": None} if kind == "svg" else {"Software": "lossdoc"})
-    try:
+    with writing(f"--plot {path}"):
         path.write_bytes(made.getvalue())
-    except OSError as bad:
-        raise UserError.of(f"--plot {path} cannot be written: {bad.strerror}", kind="output") from None
 
 
 def smoothed(series: Series) -> Series:

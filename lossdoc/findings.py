@@ -105,6 +105,7 @@ class Report:
     `run` is the run's name in a file of several, "*" for their group. `decisive` is the least severity that makes a
     verdict: a warning on a curve, an error on a model. `inconclusive` tells
     why nothing can be said where that is so, and `notes` are remarks on the input (cells that are not numbers, ...).
+    `advice` is what to do about all of it, beside what each finding says: sentences and unified diffs.
     `confidence` is the probability, 0 to 1, that a curve called healthy is; None where there is another verdict.
     """
 
@@ -118,6 +119,7 @@ class Report:
     decisive: Severity = Severity.ERROR
     inconclusive: str | None = None
     notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
     measured: Mapping[str, Passed] = field(default_factory=dict)
     confidence: float | None = None
 

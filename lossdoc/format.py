@@ -38,7 +38,7 @@ class Screen:
     """Where a text is to be read: its width in columns, whether it shows colors and more than ASCII, how much is wanted.
 
     `verbosity` is -1 for the verdict only, 0 for what is usual, 1 for all that was looked at; `more` is where there is more
-    of it to read.
+    of it to read. `drawing` is whether curves and maps are drawn in letters, or told in words for who has them read aloud.
     """
 
     width: int = 80
@@ -46,6 +46,7 @@ class Screen:
     unicode: bool = True
     verbosity: int = 0
     more: str = "-v"
+    drawing: bool = True
 
     def said(self, text: str) -> str:
         """Return a text in the letters that the screen shows; to be laid out afterwards, as it may be longer then."""
@@ -137,7 +138,7 @@ def plain_report(report: Report) -> dict[str, Any]:
         "passed": list(report.passed),
         "skipped": dict(report.skipped),
         "measured": {code: {"summary": one.summary, "facts": numbers(one.facts)} for code, one in report.measured.items()},
-        "notes": list(report.notes),
+        "notes": [*report.notes, *report.advice],
     }
     if report.confidence is not None:
         made["confidence"] = report.confidence

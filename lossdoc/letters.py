@@ -25,6 +25,8 @@ ASCII = str.maketrans(
     | {"σ": "sigma", "τ": "tau", "Δ": "d", "Σ": "sum ", "✓": "ok", "✔": "ok", "✗": "x", "✘": "x", "○": "o", "●": "o"}
 )
 HANDLER = "lossdoc.ascii"  # of what an encoding does not hold, as codecs call it
+LONGEST = 120  # letters of a name within a sentence
+LONG = re.compile(rf"\S{{{LONGEST + 1},}}")
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᴸ]+")
 
 
@@ -37,6 +39,18 @@ def in_ascii(text: str) -> str:
         return text
     text = RAISED.sub(lambda run: "^" + unicodedata.normalize("NFKC", run[0]).replace("−", "-"), text)
     return "".join(each if each.isascii() else _plain(each) for each in text.translate(ASCII))
+
+
+def clip(text: str, longest: int) -> str:
+    """Return a text without its middle where it is too long: names differ at their ends."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 2 // 3]} … {text[-(longest // 3) :]}"
+
+
+def brief(text: str) -> str:
+    """Return a sentence without the middles of names that would fill a screen."""
+    return LONG.sub(lambda name: clip(name[0], LONGEST), text)
 
 
 def printable(text: str, stream: TextIO, *, colors: bool = False) -> str:

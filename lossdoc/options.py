@@ -20,6 +20,13 @@ Names = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Judge by this rule only; may be repeated, or names joined by commas."),
 ]
+FORMATS = "text, json, jsonl, github, junit, markdown or sarif."
+Drawing = Annotated[
+    bool,
+    typer.Option(
+        "--drawing/--no-drawing", help="Whether curves and maps are drawn in letters; else told in words, to be read aloud."
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")]
 
 
@@ -27,9 +34,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show whole tracebacks.")]
 class Reporting:
     """What every command that reports understands."""
 
-    format: Annotated[str, typer.Option(metavar="NAME", help="text, json, jsonl, github, junit, markdown or sarif.")] = (
-        "text"
-    )
+    format: Annotated[str, typer.Option(metavar="NAME", help=FORMATS)] = "text"
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there, not to stdout.")] = None
     out: Annotated[
         Path | None,
@@ -48,6 +53,7 @@ class Reporting:
     )
     debug: Debug = False
     color: Annotated[Color, typer.Option(help="Whether to color the text; auto: on a terminal.")] = "auto"
+    drawing: Drawing = True
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from lossdoc.chart import draw
+from lossdoc.chart import draw, told
 from lossdoc.curve import Curve
 from lossdoc.errors import UserError, did_you_mean
+from lossdoc.format import Screen
 from lossdoc.rule import FOLDERS, HEADINGS, Rule, checks, group_of
 
 WIDEST = 78
+USUAL = Screen(WIDEST)
 TITLES = dict(
     zip(("Patterns of loss curves", "Comparisons of two runs", "Checks on a model"), FOLDERS.values(), strict=True)
 )
 
 
-def page(name: str, *, width: int = WIDEST, unicode: bool = True) -> str:
+def page(name: str, screen: Screen = USUAL) -> str:
     """Return the page of a pattern or a check, by name or code; of both, where a cause has one name on curve and model.
 
     A page is the rule's docstring under its headings, its thresholds, and an example's picture. Words of model.yaml have
@@ -27,18 +30,18 @@ def page(name: str, *, width: int = WIDEST, unicode: bool = True) -> str:
     Raises:
         UserError: when nothing has that name.
     """
-    width = min(width, WIDEST)
-    found = [_page(rule, width, unicode=unicode) for rule in _find(name)]
+    screen = replace(screen, width=min(screen.width, WIDEST))
+    found = [_page(rule, screen) for rule in _find(name)]
     if not found or "-" not in name:  # no word has a hyphen; a schedule is called like a pattern
-        found += _word(name, width, there=bool(found))
+        found += _word(name, screen.width, there=bool(found))
     return "\n".join(found)
 
 
-def _page(rule: Rule[Any], width: int, *, unicode: bool) -> str:
-    parts = [f"{rule.name} ({rule.code}, {rule.severity.value})", "", *textwrap.wrap(rule.page.summary, width), ""]
-    parts += _picture(rule, width, unicode=unicode)
+def _page(rule: Rule[Any], screen: Screen) -> str:
+    parts = [f"{rule.name} ({rule.code}, {rule.severity.value})", "", *textwrap.wrap(rule.page.summary, screen.width), ""]
+    parts += _picture(rule, screen)
     for heading in HEADINGS:
-        parts += [heading, *(_section(rule.page.sections[heading], width)), ""]
+        parts += [heading, *(_section(rule.page.sections[heading], screen.width)), ""]
     if rule.thresholds:
         parts += ["Thresholds", *(f"  {name} = {value}" for name, value in rule.thresholds.items()), ""]
     return "\n".join(parts)
@@ -47,7 +50,7 @@ def _page(rule: Rule[Any], width: int, *, unicode: bool) -> str:
 def in_markdown(rule: Rule[Any]) -> str:
     """Return the page of a rule in Markdown, as it stands in docs/rules."""
     parts = [f"# {rule.name}", "", f"`{rule.code}` · {rule.severity.value}", "", rule.page.summary, ""]
-    picture = [line[2:] for line in _picture(rule, WIDEST, unicode=True) if line]
+    picture = [line[2:] for line in _picture(rule, USUAL) if line]
     parts += ["```text", *picture, "```", ""] if picture else []
     for heading in HEADINGS:
         parts += [f"## {heading}", "", rule.page.sections[heading], ""]
@@ -122,7 +125,7 @@ def _word(name: str, width: int, *, there: bool) -> list[str]:
     return [] if found is None else [found]
 
 
-def _picture(rule: Rule[Any], width: int, *, unicode: bool) -> list[str]:
+def _picture(rule: Rule[Any], screen: Screen) -> list[str]:
     """Return the first example on which the rule fires, drawn, with its span; nothing for a rule on models."""
     if not rule.code.startswith("LC"):
         return []
@@ -131,7 +134,11 @@ def _picture(rule: Rule[Any], width: int, *, unicode: bool) -> list[str]:
         return []
     evidence = rule.fires(example)
     span = None if evidence is None else evidence.span
-    return [*("  " + line for line in draw(example, span, width=width - 8, height=9, unicode=unicode)), ""]
+    if screen.drawing:
+        lines = draw(example, span, width=screen.width - 8, height=9, unicode=screen.unicode)
+    else:
+        lines = [part for line in told(example, span) for part in textwrap.wrap(line, screen.width - 2)]
+    return [*("  " + line for line in lines), ""]
 
 
 def _section(text: str, width: int) -> list[str]:

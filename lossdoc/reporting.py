@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lossdoc.curve import Curve, Runs, Series
+from lossdoc.destination import writing
 from lossdoc.errors import UserError, harmless
 from lossdoc.findings import Report
 from lossdoc.format import Document, Screen, formats, heading, trials_in
@@ -26,15 +27,13 @@ def prepare(folder: Path, *, force: bool) -> None:
     Raises:
         UserError: when it cannot be made or written to, or holds anything and nobody said `force`.
     """
-    try:
+    if folder.is_file():
+        raise UserError.of(f"--out {folder} is a file; a folder is meant", kind="output")
+    with writing(f"--out {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         full = any(folder.iterdir())
-        if full and not force:
-            raise UserError.of(f"--out {folder} is not empty; --force replaces the report in it", kind="output")
-    except FileExistsError:
-        raise UserError.of(f"--out {folder} is a file; a folder is meant", kind="output") from None
-    except OSError as bad:
-        raise UserError.of(f"--out {folder} cannot be written: {bad.strerror}", kind="output") from None
+    if full and not force:
+        raise UserError.of(f"--out {folder} is not empty; --force replaces the report in it", kind="output")
     if not os.access(folder, os.W_OK):
         raise UserError.of(f"--out {folder} cannot be written: permission denied", kind="output")
 
@@ -51,7 +50,7 @@ def write(folder: Path, document: Document) -> None:
     from lossdoc.html.page import render  # brings jinja2
 
     document = replace(document, reports=tuple(replace(one, title=_text(one.title)) for one in document.reports))
-    try:
+    with writing(f"--out {folder}"):
         for name in (CURVES, *(f"{FIGURES}/{each}" for each in PICTURES)):
             (folder / name).unlink(missing_ok=True)  # what is left of an earlier run would lie beside a new report
         result = harmless(formats.get("json").render(document, Screen()))
@@ -61,8 +60,6 @@ def write(folder: Path, document: Document) -> None:
             (folder / CURVES).write_text(_table(curves), encoding="utf-8", errors="replace", newline="")
         _pictures(folder / FIGURES, document.reports)
         (folder / PAGE).write_text(render(document), encoding="utf-8", errors="replace")
-    except OSError as bad:
-        raise UserError.of(f"--out {folder} cannot be written: {bad.strerror}", kind="output") from bad
 
 
 def _text(name: str) -> str:

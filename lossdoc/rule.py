@@ -167,7 +167,7 @@ def examine(
         decisive,
         inconclusive,
         tuple(notes),
-        dict(sorted(measured.items())),
+        measured=dict(sorted(measured.items())),
     )
     return replace(report, inconclusive=undecided[0]) if undecided and report.primary == "healthy" else report
 

@@ -12,7 +12,7 @@ from lossdoc import findings
 from lossdoc.curve import Curve
 from lossdoc.errors import harmless
 from lossdoc.findings import Finding
-from lossdoc.format import Document, Screen, finite, formats, heading, trials_in
+from lossdoc.format import Document, Screen, finite, formats, heading, is_diff, trials_in
 from lossdoc.memorization import Memorization
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ class Report(findings.Report):
         notes = [*([] if self.inconclusive is None else [self.inconclusive]), *self.notes]
         parts = [
             f'<p><b>{escape(harmless(heading(self)))}: <span style="color:{color}">{escape(self.primary)}</span></b></p>',
-            *(f"<p>{escape(harmless(note))}</p>" for note in notes),
+            *(_tagged("p", note) for note in notes),
             self._picture(),
             _table(("finding", "sure", "measured", "try"), [self._row(each) for each in self.findings]),
             _table(*_best(self)),
+            *(_tagged("pre" if is_diff(each) else "p", each) for each in self.advice),
         ]
         looked = f"{len(self.passed)} more looked for and not found, {len(self.skipped)} not judged"
         return "".join(["<div>", *parts, f"<p><small>{looked}</small></p></div>"])
@@ -107,6 +108,10 @@ def _best(report: findings.Report) -> tuple[Sequence[str], list[tuple[str, ...]]
 
 def _told(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else escape(str(value))
+
+
+def _tagged(tag: str, text: str) -> str:
+    return f"<{tag}>{escape(harmless(text))}</{tag}>"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

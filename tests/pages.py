@@ -16,6 +16,9 @@ from lossdoc.memorization import Attempt, Memorization
 from lossdoc.subject import Point, Trial, Trials
 
 FIX = "--- model.yaml\n+++ new.yaml\n@@ -12,2 +12,1 @@\n     - linear: {out: classes}\n-    - softmax\n+    - relu"
+RATE = (
+    "--- model.yaml\n+++ model.yaml (recommended)\n@@ -9 +9 @@\n-optimizer: {sgd: {lr: 1e-3}}\n+optimizer: {sgd: {lr: 1e-2}}"
+)
 NAMES = (
     '<script>document.title="taken"</script>',
     '"\'><img src=x onerror="document.title=1">',
@@ -70,8 +73,14 @@ def sanity() -> Report:
     return Report("sanity", "model.yaml", None, found, ("LS103", "LS101"), {"LS105": "no images"}, measured=measured)
 
 
-def skipped(name: str) -> Report:
-    return Report(name, "model.yaml", inconclusive="skipped: sanity found initial-loss; it would measure that fault")
+def skipped(name: str, found: str = "initial-loss") -> Report:
+    return Report(name, "model.yaml", inconclusive=f"skipped: sanity found {found}; it would measure that fault")
+
+
+def blowing_up(count: int) -> Series:
+    """Return a loss that rises until it leaves the range of numbers."""
+    x = np.arange(1.0, count + 1)
+    return Series(x, np.append(2.3 * np.exp(x[1:] - 1), np.inf), "train_loss")
 
 
 def swept() -> Report:
@@ -79,15 +88,16 @@ def swept() -> Report:
     points = [(rate, decay) for rate in rates for decay in decays]
     trials = tuple(
         Trial(Point(index, {"optimizer.lr": rate, "regularization.l2": decay}, 0),
-              Curve(falling(120, last, index)), last, 1 - last, 40 if rate == 1.0 else None, "healthy")
+              Curve(blowing_up(40) if rate == 1.0 else falling(120, last, index)), last, 1 - last,
+              40 if rate == 1.0 else None, "healthy")
         for index, (rate, decay) in enumerate(points)
         for last in [2.0 - 400 * rate if rate < 0.005 else 0.1 + 10 * decay]
     )  # fmt: skip
     trials = tuple(replace(trial, loss=np.nan, metric=np.nan) if trial.diverged_at else trial for trial in trials)
     ranges = {"optimizer.lr": (1e-4, 1.0), "regularization.l2": (0.0, 1e-4)}
     matter = Trials(trials, ranges, {}, frozenset(ranges), folder="lossdoc_runs/x/20260101T000000Z-1")
-    notes = ("recommended: optimizer.lr 0.01", FIX, f"trials and pictures are in {matter.folder}")
-    return Report("sweep", "model.yaml", matter=matter, passed=("LS601",), notes=notes)
+    advice = ("recommended: optimizer.lr 0.01", RATE, f"trials and pictures are in {matter.folder}")
+    return Report("sweep", "model.yaml", matter=matter, passed=("LS601",), advice=advice)
 
 
 def memorized() -> Report:

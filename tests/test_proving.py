@@ -225,13 +225,13 @@ def test_the_repaired_file_is_written_beside_the_old_one(tmp_path: Path) -> None
     report = checkup.causes(case, [symptom("slow-learning")], tmp_path / "model.fixed.yaml")
     assert report.primary == "lr-too-low"
     assert load(tmp_path / "model.fixed.yaml").optimizer.lr > 3e-4  # type: ignore[attr-defined]  # it is adam
-    assert "model.fixed.yaml" in report.notes[-1]
+    assert "model.fixed.yaml" in report.advice[-1]
 
 
 def test_no_file_is_written_over(tmp_path: Path) -> None:
     case = sick(tmp_path)
     healthy = checkup.causes(case, [], tmp_path / "other.yaml")
-    assert healthy.notes[-1] == f"nothing to write to {tmp_path / 'other.yaml'}: no change of the file is confirmed"
+    assert healthy.advice[-1] == f"nothing to write to {tmp_path / 'other.yaml'}: no change of the file is confirmed"
     repair = slow().matter
     assert isinstance(repair, proving.Repair)
     in_code = replace(healthy, matter=replace(repair, values={}))

@@ -10,10 +10,10 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from lossdoc.chart import draw
 from lossdoc.curve import Curve
 from lossdoc.findings import Proof
 from lossdoc.format import Screen, verdict_of
+from lossdoc.formats._curve import drawn
 
 STYLES = {"confirmed": "bold green", "ruled out": "dim", "suspected": "bold"}
 HEIGHT = 8
@@ -27,8 +27,7 @@ def shown(proof: Proof, screen: Screen, *, whole: bool) -> Iterator[RenderableTy
     if proof.fix and (whole or proof.status == "confirmed"):
         yield Padding(diff(proof.fix, screen, screen.width - 4), (0, 0, 1, 4))
     if proof.curves is not None and proof.status == "confirmed" and whole:
-        lines = _drawn(proof.curves, screen)
-        yield Padding(Text("\n".join(lines), no_wrap=True), (0, 0, 1, 2))
+        yield Padding(drawn(_both(proof.curves), screen, HEIGHT), (0, 0, 1, 2))
 
 
 def diff(fix: str, screen: Screen, room: int) -> Text:
@@ -41,10 +40,9 @@ def diff(fix: str, screen: Screen, room: int) -> Text:
     return text
 
 
-def _drawn(curves: tuple[object, object], screen: Screen) -> list[str]:
-    """Return both curves of the training loss in one drawing."""
+def _both(curves: tuple[object, object]) -> Curve:
+    """Return both curves of the training loss as one, to be drawn together."""
     before, after = curves
     assert isinstance(before, Curve)  # noqa: S101 - what experiments hand over
     assert isinstance(after, Curve)  # noqa: S101
-    both = Curve(replace(before.train, name="loss before"), replace(after.train, name="loss after the change"))
-    return draw(both, width=max(30, min(screen.width - 4, 100)), height=HEIGHT, unicode=screen.unicode)
+    return Curve(replace(before.train, name="loss before"), replace(after.train, name="loss after the change"))

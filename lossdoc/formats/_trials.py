@@ -122,7 +122,7 @@ def _drawn(cell: Place | None, screen: Screen) -> tuple[str, str]:
 def _below(of: Plane, cells: Grid, width: int, screen: Screen) -> list[Text]:
     columns = 2 * len(cells.rows[0][1]) + 1
     line = " " * width + (" └" + "─" * columns if screen.unicode else " +" + "-" * columns)
-    low, high = f"{cells.low:.2g}", f"{cells.high:.2g}"
+    low, high = f"{cells.low:.3g}", f"{cells.high:.3g}"
     name = short_names([of.x])[of.x]
     ends = f"{low}{name:^{max(columns - len(low) - len(high), len(name) + 2)}}{high}"
     return [Text(line, style="dim"), Text(" " * (width + 2) + ends, style="dim")]
@@ -130,7 +130,8 @@ def _below(of: Plane, cells: Grid, width: int, screen: Screen) -> list[Text]:
 
 def _legend(of: Plane) -> Text:
     named = [f"{letter} {pattern}" for letter, pattern in of.patterns.items()]
-    return Text(", ".join([*named, "capital: the best"]), style="dim")
+    best = ["capital: the best"] if any(place.best for place in of.places) else []
+    return Text(", ".join([*named, *best]), style="dim")
 
 
 def short(value: Any) -> str:

@@ -13,15 +13,17 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from lossdoc.chart import draw
 from lossdoc.curve import Curve, Runs
 from lossdoc.findings import Finding, Report, Severity, worst_first
 from lossdoc.format import Document, Format, Screen, aimed, heading, is_diff, skipped, trials_in
+from lossdoc.formats._curve import drawn
 from lossdoc.formats._passed import passed
+from lossdoc.letters import brief
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 MARKS = {Severity.ERROR: ("✗", "x"), Severity.WARNING: ("!", "!"), Severity.NOTE: ("·", "-")}
 SHOWN_BULLETS = 3
+MORE = {"Cause": "to suspect", "Confirm": "to confirm it by", "Try": "to try"}
 LABELS = 11  # columns left of what is advised
 MANY = 4  # more reports on runs than this begin with a table of them
 NARROWEST = 16  # columns for the name of a run, however narrow the screen is
@@ -109,7 +111,7 @@ def verdict_style(report: Report) -> str:
 def _report(report: Report, screen: Screen, told: set[str]) -> RenderableType:
     """Return a whole report; `told` are the causes, tests and remedies that stand on the screen already."""
     parts: list[RenderableType] = [_verdict(report, screen)]
-    parts += [Padding(_note(note, screen), (0, 0, 0, 2)) for note in report.notes]
+    parts += [Padding(Text(screen.said(brief(note)), style="dim"), (0, 0, 0, 2)) for note in report.notes]
     if report.inconclusive is not None:
         parts.append(Padding(Text(screen.said(report.inconclusive)), (0, 0, 0, 2)))
     parts += _matter(report, screen)
@@ -119,24 +121,23 @@ def _report(report: Report, screen: Screen, told: set[str]) -> RenderableType:
             from lossdoc.formats import _proofs  # only a checkup makes experiments
 
             parts += _proofs.shown(finding.proof, screen, whole=number == 0 or screen.verbosity > 0)
-    return Group(*parts, *passed(report, screen), Text(""))
+    parts += [Padding(_advised(each, screen), (0, 0, 0, 2)) for each in report.advice]
+    return Group(*parts, *[Text("")] * bool(report.advice), *passed(report, screen), Text(""))
 
 
-def _note(note: str, screen: Screen) -> Text:
-    if not is_diff(note):
-        return Text(screen.said(note), style="dim")
+def _advised(advice: str, screen: Screen) -> Text:
+    if not is_diff(advice):
+        return Text(screen.said(advice))
     from lossdoc.formats._proofs import diff  # only what was swept has one
 
-    return diff(note, screen, screen.width - 2)
+    return diff(advice, screen, screen.width - 2)
 
 
 def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
     """Return the picture of what was examined: a curve, or the table of a sweep."""
     if isinstance(report.matter, Curve) and len(report.matter.train.finite) > 1:
         span = report.findings[0].evidence.span if report.findings else None
-        width = max(30, min(screen.width - 4, 100))
-        lines = draw(report.matter, span, width=width, height=10, unicode=screen.unicode)
-        yield Padding(Text("\n".join(lines), no_wrap=True), (1, 0, 1, 2))
+        yield Padding(drawn(report.matter, screen, 10, span), (1, 0, 1, 2))
     elif isinstance(report.matter, Runs):
         yield Padding(Text(f"{len(report.matter.curves)} runs of one network"), (0, 0, 0, 2))
     elif (trials := trials_in(report)) is not None:
@@ -145,9 +146,9 @@ def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
         if any("schedule" in trial.point.params for trial in trials.trials):
             return  # a range test
         yield Padding(_trials.table(trials, screen), (1, 0, 1, 2))
-        drawn = _trials.picture(trials, screen)
-        if drawn is not None:
-            yield Padding(drawn, (0, 0, 1, 2))
+        map_ = _trials.picture(trials, screen) if screen.drawing else None
+        if map_ is not None:
+            yield Padding(map_, (0, 0, 1, 2))
 
 
 def _finding(finding: Finding, screen: Screen, told: set[str]) -> RenderableType:
@@ -184,9 +185,12 @@ def _listed(items: Sequence[str], width: int) -> str:
 def _advice(finding: Finding, screen: Screen, told: set[str]) -> Iterator[tuple[str, Sequence[str]]]:
     """Yield causes, tests and remedies: the first few that were not told yet, or on demand all of them."""
     known = told | {"" if finding.proof is None else finding.proof.change}
+    left = []
     for label, items in (("Cause", finding.causes), ("Confirm", finding.confirm), ("Try", finding.remedies)):
         yield label, items if screen.verbosity > 0 else [item for item in items[:SHOWN_BULLETS] if item not in known]
-    yield "More", () if finding.name in told else (f"lossdoc explain {finding.name}",)
+        left += [f"{len(items) - SHOWN_BULLETS} more {MORE[label]}"] if len(items) > SHOWN_BULLETS else []
+    also = f": {', '.join(left)}" if left and screen.verbosity < 1 else ""
+    yield "More", () if finding.name in told else (f"lossdoc explain {finding.name}{also}",)
 
 
 def _summary(reports: Sequence[Report], screen: Screen) -> Text:

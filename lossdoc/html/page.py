@@ -15,6 +15,7 @@ from lossdoc.findings import Report, worst_first
 from lossdoc.format import Document, aimed, is_diff
 from lossdoc.html.lines import COLUMNS
 from lossdoc.html.views import Section, blocks, diff_lines, pages, section, tally
+from lossdoc.letters import brief, clip
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -184,14 +185,7 @@ def _safe(value: Any) -> Any:
     """Return what a template is about to write without control characters, and no longer than a reader bears."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
-    return harmless(clip(value))
-
-
-def clip(text: str, longest: int = LONGEST) -> str:
-    """Return a text without its middle where it is too long: names differ at their ends."""
-    if len(text) <= longest:
-        return text
-    return f"{text[: longest * 2 // 3]} … {text[-(longest // 3) :]}"
+    return harmless(clip(value, LONGEST))
 
 
 def _code(text: str) -> Markup:
@@ -199,7 +193,7 @@ def _code(text: str) -> Markup:
     from markupsafe import Markup, escape
 
     made = []
-    for place, part in enumerate(MARKED.split(harmless(clip(text, 3 * LONGEST)))):
+    for place, part in enumerate(MARKED.split(harmless(clip(brief(text), 3 * LONGEST)))):
         kind = "short" if len(part) < SHORT else "long"
         made.append(Markup('<code class="{}">{}</code>').format(kind, part.strip("`")) if place % 2 else escape(part))
     return Markup("").join(made)

@@ -80,6 +80,7 @@ class Section:
     passed: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
+    advice: tuple[str, ...]
     points: str
     last: str
     outlined: bool
@@ -120,7 +121,8 @@ def section(report: Report, place: int, columns: int = COLUMNS) -> Section:
         groups=tuple((name, *said) for name, said in groups_in(report).items()),
         passed=tuple(names[code] for code in report.passed if code not in report.measured),
         skipped=tuple((names[code], why) for code, why in sorted(report.skipped.items())),
-        notes=tuple(note for note in report.notes if note != lead and not (folder and folder in note)),
+        notes=tuple(note for note in report.notes if note != lead),
+        advice=tuple(each for each in report.advice if each != lead and not (folder and folder in each)),
         points=number(report.matter.length) if isinstance(report.matter, Curve) else "",
         last=_last(report.matter),
         outlined=isinstance(report.matter, Outline),
@@ -146,7 +148,7 @@ def _lead(report: Report, state: str) -> str:
         return skipped(report) or report.inconclusive or ""
     if state != "healthy":
         return report.findings[0].evidence.summary
-    advice = next((note for note in report.notes if note.startswith("recommended: ")), None)
+    advice = next((each for each in report.advice if each.startswith("recommended: ")), None)
     if advice is not None:
         return advice
     if not report.passed and not report.findings and report.notes:
