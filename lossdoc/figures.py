@@ -27,7 +27,7 @@ LEGEND = 14  # trials in the legend: as many lines as fit beside the picture
 DIED = "#c0392b"
 TRAIN, VALIDATION, MARKED = "#0072b2", "#d55e00", "#cc79a7"  # told apart by the color-blind too (Okabe and Ito, 2008)
 PANELS = 12  # runs in one picture: more would be too small to read
-ROOM = {1: 72, 2: 40}  # letters that fit into a line above a panel, by the number of columns
+ROOM = {1: 72, 2: 34}  # letters that fit into a line above a panel, by the number of columns
 
 
 def curves(trials: Trials, path: Path) -> None:

@@ -75,7 +75,7 @@ def test_verdict_and_span_are_in_the_picture(tmp_path: Path) -> None:
         figures.diagnosed([report([2.0, 1.0, 3.0], (2.0, 3.0)), report([2.0, 1.0], None, "b" * 60)], tmp_path / "x.svg")
     drawn = (tmp_path / "x.svg").read_text()
     assert "a.csv: rising" in drawn
-    assert "…" + "b" * 39 + ":" in drawn  # and the verdict in a line of its own
+    assert "…" + "b" * 33 + ":" in drawn  # and the verdict in a line of its own
     assert "suspicious" in drawn
 
 
