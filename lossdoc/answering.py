@@ -40,7 +40,7 @@ class Found:
     problems: list[Problem] = field(default_factory=list)
 
 
-Work = Callable[[Found, Progress], None]
+Work = Callable[[Found, Progress], object]
 
 
 def answer(command: str, show: Reporting, work: Work) -> None:
@@ -64,8 +64,10 @@ def _answer(command: str, show: Reporting, work: Work, progress: Progress) -> in
         code = exit_code(found.reports, errors, show.fail_on)
         if failed is not None:
             code = _failed(failed, debug=show.debug)
-            errors.append(Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
-        document = Document(command, tuple(found.reports), tuple(errors))
+            known = failed.problem if isinstance(failed, UserCodeError) else None
+            errors.append(known or Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
+        warnings = tuple(problem for problem in found.problems if problem.warning)
+        document = Document(command, tuple(found.reports), tuple(errors), warnings)
         if found.reports or show.format != "text":
             _write(form, document, show)
     if show.out is not None and not any(problem.kind == "output" for problem in errors):  # else it might be the log's place

@@ -14,6 +14,7 @@ from lossdoc.errors import UserError
 from lossdoc.findings import Report as Plain
 from lossdoc.findings import worst_first
 from lossdoc.logged import Known
+from lossdoc.prints import warned_once
 from lossdoc.showing import Report
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def diagnose(
         alone = [diagnosis.examine_curve(each, title=title or "curve", **asked) for each in log.curves]
         return Report.of(diagnosis.examine_runs(log, title=title or "runs", **asked), alone)
     if logged.is_path(log):
+        if not str(log):
+            raise UserError.of(f"the log is an empty text; {logged.MEANT}", kind="data")
         names = {"train": train, "val": val, "step": step, "context": context, "run": run}
         return _whole(diagnosis.diagnose(Path(log), **names, **asked))
     curves, notes = _curves(log, train, val, step, context)
@@ -269,7 +272,7 @@ def _case(
 
     rules = [*checks.all(), *patterns.all()]
     wanted, unwanted = resolve(select, rules), resolve(ignore, rules)
-    with threads(1):
+    with threads(1), warned_once():
         described = describe(model, data, loss, **given)
         subject = replace(build.subject(described), source=None)  # what it is asked now, the checks need not ask again
         if not says_the_same(subject, loss, data):

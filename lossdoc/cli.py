@@ -18,7 +18,7 @@ import typer
 from lossdoc import __version__
 from lossdoc.answering import Found, Work, answer, interrupts_held, print_text, screen, tell
 from lossdoc.destination import must_be_writable, writing
-from lossdoc.errors import Problem, UserError
+from lossdoc.errors import UserError
 from lossdoc.letters import HANDLER
 from lossdoc.options import FORMATS, Causes, Debug, Drawing, Log, Model, Reading, Reporting, Sweep, grouped, names_in
 from lossdoc.prints import prints_on_stderr
@@ -26,6 +26,7 @@ from lossdoc.prints import prints_on_stderr
 if TYPE_CHECKING:
     from lossdoc.findings import Report
     from lossdoc.progress import Progress
+    from lossdoc.spec import Spec
 
 Examine = Callable[[Any, Any], "Iterable[Report]"]
 
@@ -160,13 +161,11 @@ def validate(
 
     All faults at once, each with line and column; without --build neither torch nor your own code is imported.
     """
+    models = model or [MODEL]
     if form == "text":
-        print_text(lambda: _all_validated(model or [MODEL], change, build=build), debug=debug)
-
-    def work(_found: Found, _progress: Progress) -> None:
-        _all_validated(model or [MODEL], change, build=build)
-
-    answer("validate", Reporting(format=form, debug=debug), work)
+        print_text(lambda: _all_valid(models, change, build=build), debug=debug)
+    show = Reporting(format=form, debug=debug)
+    answer("validate", show, lambda found, _progress: _validate(found, models, change, build=build))
 
 
 @app.command()
@@ -211,31 +210,40 @@ def init(
     print_text(lambda: _written(path, template, force=force))
 
 
-def _all_validated(models: Sequence[Path], change: Model, *, build: bool = False) -> str:
-    told: list[str] = []
-    problems: list[Problem] = []
-    for model in models:
-        try:
-            told.append(_validated(model, change, build=build))
-        except UserError as bad:
-            problems += bad.problems
-    if problems:
-        raise UserError(*problems)
-    return "".join(told)
+def _all_valid(models: Sequence[Path], change: Model, *, build: bool) -> str:
+    """Return what there is to say of models that are all valid, and tell their warnings."""
+    found = Found()
+    tables = _validate(found, models, change, build=build)
+    tell([problem for problem in found.problems if problem.warning])
+    errors = [problem for problem in found.problems if not problem.warning]
+    if errors:
+        raise UserError(*errors)
+    told = zip(tables, (report.title for report in found.reports), strict=True)
+    return "".join(f"{table}{model} is valid; `lossdoc sanity {model}` examines it\n" for table, model in told)
 
 
 @prints_on_stderr()
-def _validated(model: Path, change: Model, *, build: bool = False) -> str:
+def _validate(found: Found, models: Sequence[Path], change: Model, *, build: bool) -> list[str]:
+    """Put a report on each valid model and the problems of all into `found`; return the tables of layers, empty ones too."""
     from lossdoc import spec  # --help need not load pydantic
+    from lossdoc.findings import Report
 
-    described = spec.load(model, change.set or (), change.seed)
-    tell(described.warnings)
-    table = ""
-    if build:
-        from lossdoc.build import trial  # brings torch
+    tables: list[str] = []
+    for model in models:
+        try:
+            described = spec.load(model, change.set or (), change.seed)
+            found.problems += described.warnings
+            tables.append(_table_of(described) if build else "")
+            found.reports.append(Report(described.file, described.file))
+        except UserError as bad:
+            found.problems += bad.problems
+    return tables
 
-        table = trial(described)
-    return f"{table}{described.file} is valid; `lossdoc sanity {model}` examines it\n"
+
+def _table_of(described: Spec) -> str:
+    from lossdoc.build import trial  # brings torch
+
+    return trial(described)
 
 
 @prints_on_stderr()

@@ -32,6 +32,9 @@ MANY, NEAR, SAME = 10, 0.03, 0.02
 """Classes up to which the costs of guesses, log n, lie further apart than 4 %, how far above one of them a loss is still
 taken for it (a network that answers the same for all inputs pays for its steps), and how much it may have moved since."""
 
+STAGED = re.compile(r"(sweep, trial )?\d+/\d+|overfit, rate .*|training|causes, .*: (before|after)")
+"""Names of runs in the curves.csv of a sweep or a checkup."""
+
 
 def examine_curve(
     curve: Curve,
@@ -166,15 +169,15 @@ def _reports(
 def _of_one_network(curves: Sequence[Curve]) -> dict[str, list[Curve]]:
     """Return the runs that differ in their seed only, two or more, by a name for them together.
 
-    They are all of a file's, but for those called `point/seed`, as in the curves of a sweep, and those called like files, as
-    in what `--out` writes of many logs.
+    They are all of a file's, but for those called `point/seed`, as in the curves of a sweep, and those called like files or
+    like stages, as in what `--out` writes of many logs and of a checkup.
     """
     names = [curve.run or "" for curve in curves]
-    swept = all(re.fullmatch(r"\d+/\d+", name) for name in names)
+    staged = all(map(STAGED.fullmatch, names))
     files = all(re.search(r"\w\.[a-z]\w*\b", name) for name in names)
     groups: dict[str, list[Curve]] = {}
     for curve, name in zip(curves, names, strict=True):
-        common = f"{name.partition('/')[0]}/*" if swept else network_of(name) if files else "*"
+        common = re.sub(r"(\d+)/\d+$", r"\1/*", name) if staged else network_of(name) if files else "*"
         groups.setdefault(common, []).append(curve)
     return {common: alike for common, alike in groups.items() if len(alike) > 1}
 
@@ -183,7 +186,7 @@ def _too_little(curve: Curve) -> str | None:
     """Say why nothing can be told of a curve, None where it can."""
     points = max(len(curve.train.finite), 0 if curve.val is None else len(curve.val.finite))
     if points < FEWEST:
-        return f"{points} points are too few: no test can prove anything below {FEWEST}"
+        return f"{points} point{' is' if points == 1 else 's are'} too few: no test can prove anything below {FEWEST}"
     return _broken_log(curve)
 
 

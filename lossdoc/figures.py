@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +82,10 @@ def diagnosed(reports: Sequence[Report], path: Path) -> None:
             _panel(figure.add_subplot(rows, columns, place), report, ROOM[columns])
         if len(drawn) > len(shown):
             figure.text(0.995, 0.002, f"… and {len(drawn) - len(shown)} more runs", ha="right", va="bottom", color="#555555")
-        figure.tight_layout()
-        _saved(figure, path)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # a name may hold any sign
+            figure.tight_layout()
+            _saved(figure, path)
 
 
 def _panel(axes: Axes, report: Report, room: int) -> None:

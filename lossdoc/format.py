@@ -26,11 +26,12 @@ SKIPPED = "skipped: "  # begins what a stage that was left out says
 
 @dataclass(frozen=True)
 class Document:
-    """All that a command has to say: its reports, or the faults that kept it from making any."""
+    """All that a command has to say: its reports, the faults that kept it from making any, and warnings, which do not."""
 
     command: str
     reports: tuple[Report, ...] = ()
     errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,10 @@ formats: Members[Format] = Members("lossdoc.formats", Format)
 
 def heading(report: Report) -> str:
     """Return what a report is about: its title, with the run in a file of several."""
-    if report.run is None:
-        return report.title
-    if report.run.endswith("*"):
-        return f"{report.title}, all runs {'' if report.run == '*' else report.run + ' '}together"
-    return f"{report.title}, run {report.run}"
+    title = report.title if report.run is None else f"{report.title}, run {report.run}"
+    if report.run is not None and report.run.endswith("*"):
+        title = f"{report.title}, all runs {'' if report.run == '*' else report.run + ' '}together"
+    return title.replace("\n", "\\n")  # a verdict has one line, whatever a file is called
 
 
 def aimed(report: Report) -> Report:
@@ -114,6 +114,8 @@ def plain(document: Document) -> dict[str, Any]:
     }
     if document.errors:
         made["errors"] = [plain_problem(problem) for problem in document.errors]
+    if document.warnings:
+        made["warnings"] = [plain_problem(problem) for problem in document.warnings]
     return made
 
 

@@ -46,6 +46,8 @@ def context(known: Mapping[str, Any]) -> Context:
         number = isinstance(value, int | float | np.number) and (value > 0 or (name == "lr" and value == 0))
         if name not in ("axis", "loss") and value is not None and not number:
             raise UserError.of(f"{name} is {value!r}; a number above 0 is meant")
+        if name == "classes" and value is not None and not (value >= 2 and float(value).is_integer()):
+            raise UserError.of(f"classes is {value!r}; a whole number from 2 on is meant")
     return Context(**known)
 
 
@@ -143,9 +145,11 @@ def _plain(given: Any) -> Any:
 
 
 def _checked(made: Mapping[str, Column]) -> Table:
+    if not made:
+        raise UserError.of(f"the log is empty; {MEANT}", kind="data")
     sizes = {name: len(column.values) for name, column in made.items()}
     if len(set(sizes.values())) != 1:
-        told = ", ".join(f"{name} {size}" for name, size in sizes.items()) or "no columns"
+        told = ", ".join(f"{name} {size}" for name, size in sizes.items())
         message = f"the columns are not of one length ({told}); diagnose(train=[...], val=[...]) takes fewer of val"
         raise UserError.of(message, kind="data")
     return Table("log", made)

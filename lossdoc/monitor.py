@@ -89,6 +89,10 @@ class Monitor:
         self.planned = planned
         self.title = title
         self.known: dict[str, Any] = dict(known)
+        if on_change is not None and not callable(on_change):
+            raise UserError.of(f"on_change is {kind_of(on_change)}; a function that takes a report is meant")
+        if planned is not None and not planned > 0:
+            raise UserError.of(f"planned is {planned!r}; the last step of the run is meant, a number above 0")
         logged.context(known)  # names that do not exist are told of now, not in the middle of the run
         chosen(select, ignore)
         self._asked: dict[str, Any] = {"select": select, "ignore": ignore}
@@ -116,6 +120,8 @@ class Monitor:
         if step is None:
             step = self.points + (train is not None)
         at, self._seen = float(step), None
+        if not math.isfinite(at):
+            raise UserError.of(f"the step is {at}; a number is meant", kind="step")
         for log, value in ((self._train, train), (self._val, val)):
             if value is not None:
                 self._add(log, at, value)

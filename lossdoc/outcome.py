@@ -29,9 +29,16 @@ def report(trials: Trials, rules: Iterable[Rule[Any]] | None = None, *, source: 
     if any(ranging.rises(trial.point) for trial in trials.trials):
         return _range_report(trials, source)
     asked = [rule for rule in checks.all() if rule.matter == "Trials"] if rules is None else list(rules)
-    judged = examine("sweep", trials, asked, source=source)
+    judged = examine("sweep", trials, asked, source=source, notes=list(_searched(trials)))
     findings = [*_failure(trials), *judged.findings, *_rate_too_high(trials)]
     return replace(judged, findings=tuple(sorted(findings, key=lambda finding: finding.severity.rank)))
+
+
+def _searched(trials: Trials) -> Iterator[str]:
+    """Yield between which ends values were tried: the best of a handful may well be the highest of them, and no end."""
+    ends = {path: ends for path, ends in trials.ranges.items() if not math.isnan(ends[0])}
+    if ends:
+        yield "searched: " + ", ".join(f"{path} from {low:.3g} to {high:.3g}" for path, (low, high) in ends.items())
 
 
 def _range_report(trials: Trials, source: str | None) -> Report:

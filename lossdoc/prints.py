@@ -61,8 +61,7 @@ def prints_on_stderr() -> Iterator[None]:
     """
     kept, once = _swapped(), Once(sys.stderr if sys.stderr is not None else io.StringIO())
     try:
-        with redirect_stdout(once), warnings.catch_warnings():
-            _warn_once_a_place()
+        with redirect_stdout(once), warned_once():
             yield
     finally:
         once.finish()
@@ -73,8 +72,9 @@ def prints_on_stderr() -> Iterator[None]:
             os.close(kept)
 
 
-def _warn_once_a_place() -> None:
-    """Show of the warnings of one kind at one line of code the first only, until Python's own way is restored."""
+@contextmanager
+def warned_once() -> Iterator[None]:
+    """Show of the warnings of one kind at one line of code the first only."""
     show, seen = warnings.showwarning, set[tuple[type[Warning], str, int]]()
 
     def told(  # noqa: PLR0917 - Python calls it so
@@ -90,7 +90,9 @@ def _warn_once_a_place() -> None:
             seen.add((category, filename, lineno))
             show(message, category, filename, lineno, file, line)
 
-    warnings.showwarning = told
+    with warnings.catch_warnings():
+        warnings.showwarning = told
+        yield
 
 
 def _swapped() -> int | None:

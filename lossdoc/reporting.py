@@ -71,7 +71,7 @@ def _curves(reports: Iterable[Report]) -> Iterator[tuple[str, Curve]]:
     """Yield every curve once, with what it is called: a group's runs have reports of their own, unless it came alone."""
     seen: set[int] = set()
     for report in sorted(reports, key=lambda one: isinstance(one.matter, Runs)):
-        for name, curve in _named(report):
+        for name, curve in (*_named(report), *_tried(report)):
             if id(curve) not in seen:
                 seen.add(id(curve))
                 yield name, curve
@@ -90,6 +90,14 @@ def _named(report: Report) -> Iterator[tuple[str, Curve]]:
     elif (trials := trials_in(report)) is not None:
         for trial in trials.trials:
             yield f"{heading(report)}, trial {trial.point.index}/{trial.point.seed}", trial.curve
+
+
+def _tried(report: Report) -> Iterator[tuple[str, Curve]]:
+    """Yield the training losses before and after each change that experiments made."""
+    for proof in (finding.proof for finding in report.findings if finding.proof is not None):
+        for when, curve in zip(("before", "after"), proof.curves or (), strict=False):
+            if isinstance(curve, Curve):
+                yield f"{heading(report)}, {proof.change}: {when}", curve
 
 
 def _table(curves: Sequence[tuple[str, Curve]]) -> str:

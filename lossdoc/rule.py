@@ -197,6 +197,7 @@ def resolve(names: Iterable[str], rules: Iterable[Rule[Any]]) -> frozenset[str]:
         UserError: for the first that does not exist.
     """
     known = {one.name: one.name for one in rules} | {one.code: one.name for one in rules}
+    names = [names] if isinstance(names, str) else list(names)
     for name in names:
         if name not in known:
             hint = did_you_mean(name, known)

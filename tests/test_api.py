@@ -10,6 +10,7 @@ import math
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,6 +128,8 @@ def test_fewer_validation_losses_are_evenly_spaced() -> None:
     ("log", "named", "message"),
     [
         (None, {}, "there is nothing to diagnose"),
+        ("", {}, "an empty text"),
+        ({}, {}, "the log is empty"),
         (3, {}, "not a list of numbers"),
         ("no-such-file.csv", {}, "no-such-file.csv"),
         ([], {}, "at least one number"),
@@ -138,6 +141,7 @@ def test_fewer_validation_losses_are_evenly_spaced() -> None:
         ({"a": FALL}, {}, "no loss column"),
         (FALL, {"clases": 10}, "did you mean 'classes'"),
         (FALL, {"select": ["overfiting"]}, "did you mean 'overfitting'"),
+        (FALL, {"select": "overfiting"}, "did you mean 'overfitting'"),
         ({"loss": FALL, "run": ["a"] * 120}, {"run": "b"}, "no run 'b'"),
     ],
 )
@@ -155,6 +159,16 @@ def arrays(seed: int = 0) -> tuple[Tensor, Tensor]:
 def net(*more: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 3), *more)
+
+
+def test_a_line_of_code_is_warned_of_once(recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("always")
+    x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    report = lossdoc.check(nn.Linear(8, 1), (x, x[:, 0]), nn.MSELoss())
+    assert "shape-broadcast" in {finding.name for finding in report.findings}
+    places = [(each.filename, each.lineno) for each in recwarn]
+    assert places
+    assert len(places) == len(set(places))
 
 
 class Hugging(nn.Module):

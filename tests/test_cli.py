@@ -223,6 +223,21 @@ def test_init_never_overwrites_and_writes_what_is_valid(tmp_path: Path, lossdoc:
     assert lossdoc("init", tmp_path / "no" / "where.yaml").returncode == 2
 
 
+def test_faults_of_models_come_in_every_format(tmp_path: Path, lossdoc: Run) -> None:
+    (tmp_path / "boom.py").write_text("def build():\n    raise RuntimeError('no')\n")
+    text = "version: 1\ndata: iris\nmodel: {call: boom:build}\nloss: cross_entropy\noptimizer: {sgd: {lr: 0.1}}\n"
+    (tmp_path / "boom.yaml").write_text(text)
+    (tmp_path / "bad.yaml").write_text(text.replace("lr", "lrr"))
+    done = lossdoc("validate", "--format", "json", "boom.yaml", "bad.yaml")
+    told = json.loads(done.stdout)
+    assert (done.returncode, [report["title"] for report in told["reports"]]) == (2, ["boom.yaml"])
+    assert {(each["file"], each["line"]) for each in told["errors"]} == {("bad.yaml", 5)}
+    for command in (("validate", "--build"), ("sanity",)):
+        done = lossdoc(*command, "boom.yaml", "--format", "github")
+        assert done.returncode == 3
+        assert done.stdout.startswith("::error file=boom.yaml,line=3,col=15,title=lossdoc own-code::")
+
+
 def test_the_pages_are_there_for_every_rule(lossdoc: Run) -> None:
     listed = lossdoc("explain")
     assert listed.returncode == 0

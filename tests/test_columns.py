@@ -67,7 +67,8 @@ def test_told_columns_win_and_ambiguous_ones_are_spoken_of() -> None:
     assert columns.choose(found, train="other", val="b_loss").train == "other"
     roles = columns.choose(found)
     assert (roles.train, roles.val) == ("a_loss", None)
-    assert roles.notes == ("'a_loss' is taken for the training loss; 'b_loss' would do too: --train COLUMN takes another",)
+    told = "'b_loss' would do too: --train COLUMN takes another, --val COLUMN one for validation"
+    assert roles.notes == (f"'a_loss' is taken for the training loss; {told}",)
 
 
 @pytest.mark.parametrize(

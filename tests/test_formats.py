@@ -47,6 +47,11 @@ DOCUMENTS = {
     "inconclusive": Document("diagnose", (Report("c.csv", inconclusive="5 points are too few", notes=("14 cells",)),)),
     "warning": Document("sanity", (Report("sanity", findings=(finding(Severity.WARNING, "large-logits", "LS302"),)),)),
     "sweep": Document("sweep", (Report("sweep", "m.yaml", matter=TRIALS),)),
+    "validated": Document(
+        "validate",
+        (Report("m.yaml", "m.yaml"),),
+        warnings=(Problem("twice", "double-softmax", "m.yaml", 18, 7, "- softmax", warning=True),),
+    ),
     "errors": Document("sanity", errors=(Problem("bad, at 100 %", "type", "m.yaml", 3, 5, "lr: x"),)),
 }
 

@@ -190,6 +190,25 @@ def test_what_is_no_number_is_refused_at_once(known: Any) -> None:
         Monitor(**known)
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"classes": 1}, "a whole number from 2 on"),
+        ({"classes": 2.5}, "a whole number from 2 on"),
+        ({"planned": -1}, "the last step of the run"),
+        ({"on_change": 3}, "on_change is an int"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_once(given: Any, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Monitor(**given)
+
+
+def test_a_step_is_a_number() -> None:
+    with pytest.raises(UserError, match="the step is nan"):
+        Monitor().log(math.nan, train=1.0)
+
+
 def test_a_run_may_have_had_a_learning_rate_of_zero() -> None:
     monitor = Monitor(lr=0.0)
     monitor.log(1, train=2.3)

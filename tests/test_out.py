@@ -11,10 +11,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from lossdoc import reporting
+from lossdoc import diagnosis, reporting
+from lossdoc.curve import Curve
 from lossdoc.errors import UserError
-from lossdoc.format import Document
+from lossdoc.findings import Report
+from lossdoc.format import Document, heading
 from lossdoc.memorization import Memorization
+from lossdoc.synthetic import healthy
 from tests.conftest import PROJECT, Run
 from tests.pages import DOCUMENTS, memorized, swept
 
@@ -131,6 +134,19 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(UserError, match="permission denied"):
         reporting.prepare(tmp_path, force=True)
+
+
+def test_the_curves_of_a_sweep_stay_apart_when_they_are_read_back() -> None:
+    """Trials of one point are runs of one network; those of different points, and what a checkup made, are not."""
+    falling = healthy().train
+    seeds = [Curve(falling, run=f"sweep, trial {point}/{seed}") for point in range(2) for seed in range(3)]
+    stages = [Curve(falling, run=name) for name in ("training", "causes, clip: before", "causes, clip: after")]
+    assert sorted(diagnosis._of_one_network(seeds)) == ["sweep, trial 0/*", "sweep, trial 1/*"]
+    assert diagnosis._of_one_network(stages) == {}
+
+
+def test_a_name_with_a_line_in_it_stays_on_one_line() -> None:
+    assert heading(Report("new\nline.csv", run="a\nb")) == "new\\nline.csv, run a\\nb"
 
 
 def test_a_report_is_no_log(lossdoc: Run, tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ SAMPLES: dict[str, tuple[Points, Points | None]] = {
     "jsonl/mmcv.log.json": ({50: 0.75, 100: 0.5, 150: 0.375}, None),
     "jsonl/mmengine_scalars.json": ({10: 1.5, 20: 1.25, 30: 1.0}, None),
     "jsonl/nested.jsonl": ({1: 1.5, 2: 1.0}, {1: 1.75, 2: 1.5}),
+    "jsonl/events.jsonl": ({1: 1.5, 2: 1.0, 3: 0.75, 4: 0.5}, {2: 1.25, 4: 1.75}),
     "jsonl/splits.jsonl": ({1: 1.5, 2: 1.0}, {1: 1.75, 2: 1.25}),
     "jsonl/torchtune.jsonl": ({1: 1.5, 2: 1.25}, None),
     "jsonl/words_and_null.jsonl": ({1: 1.5, 3: INF, 4: -INF}, None),
@@ -91,6 +92,10 @@ SAMPLES: dict[str, tuple[Points, Points | None]] = {
     "tensorboard-csv/no_wall_time.csv": ({10: 2.25, 20: 1.25}, None),
     "tensorboard-csv/run-.-tag-train_loss.csv": ({0: 2.25, 1: 1.25}, None),
     "tensorboard-csv/run-validation-tag-epoch_loss.csv": ({0: 2.5, 1: 1.5}, None),
+    "text/dcgan_epochs.log": (
+        {5: 2.25, 10: 2.0, 15: 1.75, 20: 1.5, 25: 1.25, 30: 1.0},
+        {10: 2.5, 20: 2.0, 30: 1.75},
+    ),
     "text/best_so_far.txt": ({1: 0.145, 2: 0.1173}, {1: 0.2099, 2: 0.1783}),
     "text/cifar_tutorial.txt": ({2000: 2.187, 4000: 1.852, 6000: 1.5, 8000: 1.4}, None),
     "text/mlx.txt": ({10: 2.2, 20: 1.9}, {1: 2.456, 20: 2.0}),

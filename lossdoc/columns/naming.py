@@ -50,7 +50,7 @@ VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout
 BARE = ("val", "valid", "validation", "dev", "eval", "test")
 STEP = ("step", "steps", "iteration", "iterations", "iter", "iters", "it", "update", "updates", "batch", "batches", "epoch",
         "epochs", "index", "schritt", "schritte", "étape", "etape", "paso", "pasos", "passo", "passi", "epoche", "epochen",
-        "époque", "epoque", "época", "epoca")  # fmt: skip
+        "époque", "epoque", "época", "epoca", "ep")  # fmt: skip
 RUN = ("run", "runs", "seed", "trial", "replicate", "repetition")
 EPOCH = ("epoch", "epochs", "ep", "epoche", "epochen", "époque", "epoque", "época", "epoca")
 COUNTER_FILLERS = ("global", "num", "n", "current", "trainer", "number", "train", "training", "total", "no")
@@ -118,7 +118,7 @@ def choose(
         notes.append(f"there is no training loss: '{val}' stands in for it")
         train, val = val, None
     if train is None:
-        message = f"has no loss column; its columns are {_listed(table)}: name one with --train COLUMN"
+        message = f"has no loss column; its columns are {_listed(table)}: name one with --train COLUMN (and --val COLUMN)"
         raise UserError.of(message, kind="no-loss", file=table.source)
     _must_hold_numbers(table, train, val)
     rest = [name for name in numeric if name not in {train, val, step, *losses}]
@@ -213,7 +213,12 @@ def _pick(ranked: Ranked, what: str, notes: list[str]) -> str | None:
     if len(ranked) > 1:
         rest = ", ".join(f"'{name}'" for _, name in ranked[1:])
         side = {"train": "training", "val": "validation"}[what]
-        notes.append(f"'{ranked[0][1]}' is taken for the {side} loss; {rest} would do too: --{what} COLUMN takes another")
+        takes = (
+            "--val COLUMN takes another"
+            if what == "val"
+            else "--train COLUMN takes another, --val COLUMN one for validation"
+        )
+        notes.append(f"'{ranked[0][1]}' is taken for the {side} loss; {rest} would do too: {takes}")
     return ranked[0][1] if ranked else None
 
 

@@ -11,7 +11,7 @@ from lossdoc.columns.naming import TRAIN, VAL
 from lossdoc.curve import Column, Table
 
 Mask = NDArray[np.bool_]
-SPLITS = ("split", "phase", "mode", "stage", "subset", "set")
+SPLITS = ("split", "phase", "mode", "stage", "subset", "set", "event", "type", "kind")
 
 
 def spread(table: Table) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossdoc.errors import Problem
 from lossdoc.findings import Severity
 from lossdoc.format import Document, Format, Screen, heading
 
@@ -10,7 +11,7 @@ LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "
 
 def render(document: Document, _screen: Screen) -> str:
     """Return one annotation a finding and a fault, and a plain line for each report with nothing found."""
-    lines = [_annotation("error", each.message, each.file, each.kind, each.line, each.column) for each in document.errors]
+    lines = [_fault(each) for each in (*document.errors, *document.warnings)]
     for report in document.reports:
         for finding in report.findings:
             message = f"{heading(report)}: {finding.evidence.summary} (lossdoc explain {finding.name})"
@@ -18,6 +19,11 @@ def render(document: Document, _screen: Screen) -> str:
         if not report.findings:
             lines.append(f"lossdoc {heading(report)}: {report.primary}")
     return "".join(line + "\n" for line in lines)
+
+
+def _fault(problem: Problem) -> str:
+    level = "warning" if problem.warning else "error"
+    return _annotation(level, problem.message, problem.file, problem.kind, problem.line, problem.column)
 
 
 def _annotation(  # noqa: PLR0917 - in the order of the workflow command

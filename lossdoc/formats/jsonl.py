@@ -8,12 +8,11 @@ from lossdoc.format import Document, Format, Screen, plain
 
 
 def render(document: Document, screen: Screen) -> str:
-    """Return one line a report, each with the document's schema and command; one line of errors where there are some."""
+    """Return one line a report, each with the document's schema and command; a line of errors, one of warnings if any."""
     whole = plain(document)
     head = {name: whole[name] for name in ("schema", "lossdoc", "command")}
     rows = [{**head, **report} for report in whole["reports"]]
-    if document.errors:
-        rows.append({**head, "errors": whole["errors"]})
+    rows += [{**head, name: whole[name]} for name in ("errors", "warnings") if name in whole]
     return "".join(json.dumps(row, allow_nan=False, ensure_ascii=not screen.unicode) + "\n" for row in rows)
 
 

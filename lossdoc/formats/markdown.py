@@ -12,7 +12,7 @@ from lossdoc.format import Document, Format, Screen, heading, is_diff, verdict_o
 def render(document: Document, _screen: Screen) -> str:
     """Return a heading a report, a section a finding, and a table of a sweep's trials."""
     parts = [f"# lossdoc {document.command}"]
-    parts += [_fault(problem) for problem in document.errors]
+    parts += [_fault(problem) for problem in (*document.errors, *document.warnings)]
     for report in document.reports:
         parts += _report(report)
     return "\n\n".join(parts) + "\n"
@@ -22,12 +22,12 @@ def _fault(problem: Problem) -> str:
     """Return an item of a list; the faulty line stands below it, in letters of one width, so that the caret points at it."""
     told, *source = str(problem).split("\n")
     below = textwrap.indent("\n".join(["```", textwrap.dedent("\n".join(source)), "```"]), "  ") if source else ""
-    return f"- **error** {told}" + (f"\n{below}" if below else "")
+    return f"- **{'warning' if problem.warning else 'error'}** {told}" + (f"\n{below}" if below else "")
 
 
 def _report(report: Report) -> list[str]:
     parts = [f"## {heading(report)}: {report.primary}", *report.notes]
-    if report.inconclusive is not None:
+    if report.inconclusive is not None and report.primary == "inconclusive":
         parts.append(f"Inconclusive: {report.inconclusive}.")
     for finding in report.findings:
         parts += _finding(finding)

@@ -21,10 +21,11 @@ def render(document: Document, screen: Screen) -> str:
         {"id": code, "name": name, "help": {"text": f"lossdoc explain {name}"}}
         for code, name in sorted({(finding.code, finding.name) for _, finding in found})
     ]
-    rules += [{"id": kind} for kind in sorted({problem.kind for problem in document.errors})]
+    faults = (*document.errors, *document.warnings)
+    rules += [{"id": kind} for kind in sorted({problem.kind for problem in faults})]
     notifications = [{"level": "error", "message": {"text": problem.message}} for problem in document.errors]
     invocation = {"executionSuccessful": not document.errors, "toolExecutionNotifications": notifications}
-    results = [*map(_fault, document.errors), *(_result(*pair) for pair in found)]
+    results = [*map(_fault, faults), *(_result(*pair) for pair in found)]
     driver = {"name": "lossdoc", "version": __version__, "rules": rules}
     run = {"tool": {"driver": driver}, "invocations": [invocation], "results": results}
     return json.dumps({"version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=not screen.unicode) + "\n"
@@ -42,7 +43,8 @@ def _result(report: Report, finding: Finding) -> dict[str, Any]:
 def _fault(problem: Problem) -> dict[str, Any]:
     place = {"startLine": problem.line, "startColumn": problem.column}
     region = {name: number for name, number in place.items() if number is not None}
-    result = {"ruleId": problem.kind, "level": "error", "message": {"text": problem.message}}
+    level = "warning" if problem.warning else "error"
+    result = {"ruleId": problem.kind, "level": level, "message": {"text": problem.message}}
     return result | _located(problem.file, region)
 
 

@@ -112,7 +112,7 @@ def _report(report: Report, screen: Screen, told: set[str]) -> RenderableType:
     """Return a whole report; `told` are the causes, tests and remedies that stand on the screen already."""
     parts: list[RenderableType] = [_verdict(report, screen)]
     parts += [Padding(Text(screen.said(brief(note)), style="dim"), (0, 0, 0, 2)) for note in report.notes]
-    if report.inconclusive is not None:
+    if report.inconclusive is not None and report.primary == "inconclusive":
         parts.append(Padding(Text(screen.said(report.inconclusive)), (0, 0, 0, 2)))
     parts += _matter(report, screen)
     for number, finding in enumerate(report.findings):

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from lossdoc.curve import Curve
+from lossdoc.curve import Curve, Series
 from lossdoc.errors import NotApplicable
 from lossdoc.features import series
 from lossdoc.features.certainty import certainty
@@ -108,7 +108,14 @@ def overfitting(
     summary = f"validation ends at {s.val_end:.3g}, training at {s.end:.3g}"
     if turns > 1:
         summary += f"; validation was best at {s.unit} {best:g} and has risen by {rise:.3g} since"
-    return Evidence(summary, facts, (best, float(s.val.step[-1])), certainty("overfitting", max(stays, turns)))
+    begin = best if low < len(value) - max(3, len(value) // 10) else _parting(s, s.val, excess)
+    return Evidence(summary, facts, (begin, float(s.val.step[-1])), certainty("overfitting", max(stays, turns)))
+
+
+def _parting(s: Shape, val: Series, excess: float) -> float:
+    """Return the step from which on validation lies above training by half of what it does at the end."""
+    near = np.flatnonzero(val.value - np.interp(val.step, series.blocks(s.x, 60), series.blocks(s.y, 60)) < excess / 2)
+    return float(val.step[min(near[-1] + 1, len(val) - 1)]) if len(near) else float(val.step[0])
 
 
 def _sampling(s: Shape, samples: int | None) -> float:

@@ -18,7 +18,7 @@ from lossdoc.errors import UserError
 Record = dict[str, float | str]
 DEEPEST = 4  # levels of nested names that are read
 WIDEST = 1000  # columns; detectron2 writes some hundreds
-MODES = ("mode", "split", "phase", "stage", "subset")
+MODES = ("mode", "split", "phase", "stage", "subset", "event", "type", "kind")
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?))"
 OF_PERPLEXITY = "there is no loss: the logarithm of the perplexity stands in for it"
 ZEROS = (
@@ -66,8 +66,8 @@ def has_side(name: str) -> bool:
 
 def sided(record: Record) -> Record:
     """Put "val_" before the names of no side where the record itself says that it is of the validation."""
-    mode = next((str(record[key]).lower() for key in MODES if key in record), "")
-    if mode not in VAL:
+    mode = next((words(str(record[key])) for key in MODES if key in record), ())
+    if not any(word in VAL for word in mode) or any(word in TRAIN for word in mode):
         return record
     return {f"val_{name}" if is_loss(name) and not has_side(name) else name: value for name, value in record.items()}
 

@@ -44,6 +44,8 @@ ODD = (  # counters without a name: llm.c, build-nanogpt, ESPnet; then a place a
     (re.compile(r"^s:(\d+)\s"), "step"),
     (re.compile(r"^(\d+) (?:train|val) [-+\d.na]"), "step"),
     (re.compile(r"(?:^|\s)(\d+)epoch results:"), "epoch"),
+    (re.compile(r"\[(\d{1,9})/\d{1,9}\]\s?\[\d{1,9}/\d{1,9}\]"), "epoch"),  # PyTorch's DCGAN tutorial
+    (re.compile(r"\[\d{1,9}/\d{1,9}\]\s?\[(\d{1,9})/\d{1,9}\]"), "step"),
     (re.compile(r"^\[(\d+),\s{1,8}\d+\] "), "epoch"),  # PyTorch's CIFAR tutorial
     (re.compile(r"^\[\d+,\s{1,8}(\d+)\] "), "step"),
     (re.compile(r"(?:\[\s{0,8}|^\s{0,8}|\|\s{0,8})(\d{1,12})/\s{0,8}\d{1,12}(?![\d/.]|\s\d\d:)"), "step"),
@@ -77,11 +79,12 @@ def read(data: bytes, source: str) -> list[Table]:
     kept, notes = _usual(found)
     kept, some = counted_on(kept, "step")
     kept, more = _without_summaries(kept)
+    kept, means = _without_means(kept)
     kept, bits = in_nats(kept)
     kept, logs = _with_validation(kept)
     if not kept:
         raise no_loss(source, "no line of it holds a loss that is called so, and it is no table of numbers")
-    return [table(source, kept, [*notes, *some, *more, *bits, *logs])]
+    return [table(source, kept, [*notes, *some, *more, *means, *bits, *logs])]
 
 
 @lru_cache(maxsize=4096)
@@ -187,6 +190,20 @@ def _without_summaries(found: list[Record]) -> tuple[list[Record], list[str]]:
     few = {name for name, count in counts.items() if count < FEW and any(word in TRAIN for word in words(name))}
     kept = [{name: value for name, value in record.items() if name not in few} for record in found]
     return kept, [f"'{name}' has {counts[name]} points only and is left out" for name in sorted(few)]
+
+
+def _without_means(found: list[Record]) -> tuple[list[Record], list[str]]:
+    """Leave out the loss that stands beside a validation loss where its step has a loss already: the mean over an epoch."""
+    kept: list[Record] = []
+    seen: set[tuple[float | str | None, float | str]] = set()
+    for record in found:
+        at = (record.get("epoch"), record["step"]) if "step" in record else None
+        mean = at in seen and "loss" in record and any(is_loss(name) and loss_of(name) == "val_loss" for name in record)
+        kept.append({name: value for name, value in record.items() if name != "loss"} if mean else record)
+        if at is not None and "loss" in record:
+            seen.add(at)
+    lost = sum("loss" in record for record in found) - sum("loss" in record for record in kept)
+    return kept, [f"{lost} means over an epoch, beside the validation loss, are left out of 'loss'"] if lost else []
 
 
 def _with_validation(found: list[Record]) -> tuple[list[Record], list[str]]:
