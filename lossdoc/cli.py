@@ -43,6 +43,7 @@ app = typer.Typer(
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", show_default=True, help="The model's description.")]
 ModelPaths = Annotated[list[Path] | None, typer.Argument(metavar="MODEL", help="The model's description, or several's.")]
 MODEL = Path("model.yaml")
+VALID = "valid; nothing was trained or examined"
 Template = Literal["mlp", "cnn", "rnn", "transformer", "regression", "own-code"]
 
 
@@ -234,7 +235,7 @@ def _validate(found: Found, models: Sequence[Path], change: Model, *, build: boo
             described = spec.load(model, change.set or (), change.seed)
             found.problems += described.warnings
             tables.append(_table_of(described) if build else "")
-            found.reports.append(Report(described.file, described.file))
+            found.reports.append(Report(described.file, described.file, notes=(VALID,)))
         except UserError as bad:
             found.problems += bad.problems
     return tables

@@ -103,6 +103,9 @@ class Monitor:
         self._broken = False
         self._seen: Report | None = None  # on what was logged so far
 
+    def __repr__(self) -> str:
+        return f"<Monitor of {self.title}: {self.points} points, {self.verdict}>"
+
     def log(self, step: float | None = None, *, train: Any = None, val: Any = None, **others: Any) -> None:
         """Take in what was measured at a step: numbers, or tensors of one; None is none.
 

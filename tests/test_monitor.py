@@ -48,6 +48,7 @@ def test_the_report_is_that_on_the_whole_curve(curve: Curve, last: str) -> None:
     assert seen[0] == (1, "inconclusive")
     assert seen[1][0] >= 7 or last == "non-finite"
     assert watch.report().primary == last
+    assert repr(watch) == f"<Monitor of training: {watch.points} points, {last}>"
     assert watch.lasting == told[-1]
     assert (watch.lasting == "non-finite") == (last == "non-finite")
     curves = [lossdoc.diagnose(curve, classes=10), watch.report()]
