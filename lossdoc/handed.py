@@ -21,6 +21,7 @@ from lossdoc.spec import Spec, made
 from lossdoc.subject import Subject
 
 REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+DATA_MEANT = "a DataLoader, a Dataset, arrays (inputs, targets), a list of samples, or these by split are meant"
 Builtin = tuple[str, dict[str, Any]]
 
 
@@ -66,6 +67,8 @@ def describe(
     Raises:
         UserError: when something is not of a kind that can be trained.
     """
+    if data is None:
+        raise UserError.of(f"data is None; {DATA_MEANT}", kind="data")
     handed = Handed()
     held = {"batch_size": batch_size or _size(data), "batch": batch, "classes": classes}
     described: dict[str, Any] = {

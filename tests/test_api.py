@@ -344,6 +344,7 @@ def test_a_sweep_writes_nothing_and_recommends(tmp_path: Path, monkeypatch: pyte
         (3, arrays(), ENTROPY, {}, "model is an int"),
         (net(), arrays(), 3, {}, "loss is an int"),
         (net(), arrays(), "cross_entropie", {}, "did you mean 'cross_entropy'"),
+        (net(), None, ENTROPY, {}, "data is None"),
         (net(), arrays()[0], ENTROPY, {}, "one array shaped (600, 8), without targets"),
         (net(), arrays(), ENTROPY, {"optimizer": 3}, "optimizer is an int"),
         (net(), arrays(), ENTROPY, {"optimiser": "adam"}, "did you mean 'optimizer'"),

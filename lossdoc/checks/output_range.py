@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SURE = 50.0  # a logit: in float32 its softmax is 1 and its cross-entropy 0
 
+BEFORE_LOGITS = "an activation before a loss that takes logits"  # as on the page, but first
+
 
 @rule(
     code="LS209",
@@ -102,6 +104,7 @@ def output_range(subject: Subject, *, lost: float = 0.1, noticed: float = 0.01) 
             facts={**facts, "measured": head.low, "expected": -math.inf, "tolerance": 0.0},
             severity=Severity.WARNING,
             confidence=0.9,
+            causes=(BEFORE_LOGITS,),
             remedies=(f"take the {head.function.lower()} off the end of the model",),
         )
     if share <= noticed:
@@ -112,6 +115,7 @@ def output_range(subject: Subject, *, lost: float = 0.1, noticed: float = 0.01) 
         facts=facts,
         severity=Severity.ERROR if share > lost else Severity.WARNING,
         confidence=0.97,
+        causes=(BEFORE_LOGITS,) if subject.loss.takes == "logits" else (),
         remedies=(f"take the {head.function.lower()} off the end of the model",),
     )
 
