@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
@@ -43,6 +44,7 @@ app = typer.Typer(
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", show_default=True, help="The model's description.")]
 ModelPaths = Annotated[list[Path] | None, typer.Argument(metavar="MODEL", help="The model's description, or several's.")]
 MODEL = Path("model.yaml")
+WHOLE: Any = {"break_long_words": False, "break_on_hyphens": False}  # a path that is wrapped cannot be copied
 VALID = "valid; nothing was trained or examined"
 Template = Literal["mlp", "cnn", "rnn", "transformer", "regression", "own-code"]
 
@@ -213,18 +215,19 @@ def init(
 
 def _all_valid(models: Sequence[Path], change: Model, *, build: bool) -> str:
     """Return what there is to say of models that are all valid, and tell their warnings."""
-    found = Found()
-    tables = _validate(found, models, change, build=build)
+    found, width = Found(), screen(Reporting()).width
+    tables = _validate(found, models, change, build=build, width=width)
     tell([problem for problem in found.problems if problem.warning])
     errors = [problem for problem in found.problems if not problem.warning]
     if errors:
         raise UserError(*errors)
     told = zip(tables, (report.title for report in found.reports), strict=True)
-    return "".join(f"{table}{model} is valid; `lossdoc sanity {model}` examines it\n" for table, model in told)
+    lines = ((table, f"{model} is valid; `lossdoc sanity {model}` examines it") for table, model in told)
+    return "".join(f"{table}{textwrap.fill(line, width, **WHOLE)}\n" for table, line in lines)
 
 
 @prints_on_stderr()
-def _validate(found: Found, models: Sequence[Path], change: Model, *, build: bool) -> list[str]:
+def _validate(found: Found, models: Sequence[Path], change: Model, *, build: bool, width: int = 80) -> list[str]:
     """Put a report on each valid model and the problems of all into `found`; return the tables of layers, empty ones too."""
     from lossdoc import spec  # --help need not load pydantic
     from lossdoc.findings import Report
@@ -234,17 +237,17 @@ def _validate(found: Found, models: Sequence[Path], change: Model, *, build: boo
         try:
             described = spec.load(model, change.set or (), change.seed)
             found.problems += described.warnings
-            tables.append(_table_of(described) if build else "")
+            tables.append(_table_of(described, width) if build else "")
             found.reports.append(Report(described.file, described.file, notes=(VALID,)))
         except UserError as bad:
             found.problems += bad.problems
     return tables
 
 
-def _table_of(described: Spec) -> str:
+def _table_of(described: Spec, width: int) -> str:
     from lossdoc.build import trial  # brings torch
 
-    return trial(described)
+    return trial(described, width)
 
 
 @prints_on_stderr()

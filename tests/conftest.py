@@ -36,6 +36,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     return compare
 
 
+@pytest.fixture
+def no_pyplot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever imports pyplot, and with it windows and global state, fail; a trainer's package may have it loaded."""
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    monkeypatch.delattr("matplotlib.pyplot", raising=False)
+
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

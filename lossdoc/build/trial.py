@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from lossdoc.spec import Spec
 from lossdoc.subject import Batch, Loss
 
 WIDTH = 80  # columns of a terminal that nobody has widened
+NARROWEST = 8  # columns for the name of a layer
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Row:
     sd: float = math.nan
 
 
-def trial(spec: Spec) -> str:
-    """Build, run a batch forward and back in training mode, and return the table of the layers.
+def trial(spec: Spec, width: int = WIDTH) -> str:
+    """Build, run a batch forward and back in training mode, and return the table of the layers, so many columns wide.
 
     Raises:
         UserError: when something does not fit, or the loss is no finite number.
@@ -53,7 +55,8 @@ def trial(spec: Spec) -> str:
     norm = float(torch.stack(squares).sum().sqrt()) if squares else 0.0
     count = sum(each.numel() for each in model.parameters())
     told = f"{batch.size} samples: loss {float(total.detach()):.4g}, gradient norm {norm:.3g}, {count:,} parameters"
-    return "\n".join([*_table(rows), told, *_warnings(made.loss, float(total.detach())), ""])
+    prose = (told, *_warnings(made.loss, float(total.detach())))
+    return "\n".join([*_table(rows, width), *(textwrap.fill(line, width) for line in prose), ""])
 
 
 def _must_be_finite(spec: Spec, loss: float, batch: Batch, rows: list[Row]) -> None:
@@ -128,13 +131,13 @@ def _line(spec: Spec, name: str) -> int | None:
     return None if mark is None else mark[0]
 
 
-def _table(rows: list[Row]) -> list[str]:
-    """Return the rows as lines of at most 80 columns; a name too long for them keeps its end, which tells more."""
+def _table(rows: list[Row], width: int) -> list[str]:
+    """Return the rows as lines that fit; a name too long for them keeps its end, which tells more."""
     shapes = ["x".join(map(str, row.shape)) or "-" for row in rows]
     lined = any(row.line is not None for row in rows)
     wide = max(map(len, [*shapes, "output"]))
-    room = WIDTH - (6 if lined else 0) - (2 + wide) - len(_numbers("", "", ""))
-    long = min(max([room // 2, *(len(row.name) for row in rows)]), room)
+    room = width - (6 if lined else 0) - (2 + wide) - len(_numbers("", "", ""))
+    long = max(NARROWEST, min(max([room // 2, *(len(row.name) for row in rows)]), room))
     lines = [f"{'line  ' if lined else ''}{'layer':<{long}}  {'output':>{wide}}{_numbers('parameters', 'mean', 'sd')}"]
     for row, shape in zip(rows, shapes, strict=True):
         place = "" if not lined else f"{'' if row.line is None else row.line:>4}  "
