@@ -39,6 +39,16 @@ class Found:
     reports: list[Report] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    @property
+    def errors(self) -> list[Problem]:
+        """The faults."""
+        return [problem for problem in self.problems if not problem.warning]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """The warnings."""
+        return [problem for problem in self.problems if problem.warning]
+
 
 Work = Callable[[Found, Progress], object]
 
@@ -60,14 +70,13 @@ def _answer(command: str, show: Reporting, work: Work, progress: Progress) -> in
     with interrupts_held():  # an answer that is there already is not lost in the moment of writing it
         progress.done()
         tell(found.problems)
-        errors = [problem for problem in found.problems if not problem.warning]
+        errors = found.errors
         code = exit_code(found.reports, errors, show.fail_on)
         if failed is not None:
             code = _failed(failed, debug=show.debug)
             known = failed.problem if isinstance(failed, UserCodeError) else None
             errors.append(known or Problem(str(failed) or type(failed).__name__, kind=KINDS[code]))
-        warnings = tuple(problem for problem in found.problems if problem.warning)
-        document = Document(command, tuple(found.reports), tuple(errors), warnings)
+        document = Document(command, tuple(found.reports), tuple(errors), tuple(found.warnings))
         if found.reports or show.format != "text":
             _write(form, document, show)
     if show.out is not None and not any(problem.kind == "output" for problem in errors):  # else it might be the log's place

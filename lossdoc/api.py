@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -86,10 +87,8 @@ def diagnose(
         alone = [diagnosis.examine_curve(each, title=title or "curve", **asked) for each in log.curves]
         return Report.of(diagnosis.examine_runs(log, title=title or "runs", **asked), alone)
     if logged.is_path(log):
-        if not str(log):
-            raise UserError.of(f"the log is an empty text; {logged.MEANT}", kind="data")
         names = {"train": train, "val": val, "step": step, "context": context, "run": run}
-        return _whole(diagnosis.diagnose(Path(log), **names, **asked))
+        return _whole(diagnosis.diagnose(os.fspath(log), **names, **asked))
     curves, notes = _curves(log, train, val, step, context)
     curves = [each for each in curves if run is None or each.run == run]
     if not curves:

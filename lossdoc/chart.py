@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossdoc.curve import Curve, Floats, Series
-from lossdoc.letters import clip
+from lossdoc.letters import clip, in_ascii
 
 Places = NDArray[np.intp]
 BRAILLE = 0x2800
@@ -181,10 +181,9 @@ def _ends(curve: Curve, columns: int) -> str:
 
 def _legend(curve: Curve, y: Scale, columns: int, *, unicode: bool) -> list[str]:
     """Return what the signs mean, in as many lines as it takes; long names without their middle."""
-    cut = "…" if unicode else "..."
-    train, val = (None if each is None else clip(each.name, NAME).replace("…", cut) for each in (curve.train, curve.val))
-    parts = [f"{'⣀⠤' if unicode else '*'} {train}"]
-    parts += [] if val is None else [f"{'○' if unicode else 'o'} {val}"]
+    signs = ("⣀⠤", "○") if unicode else ("*", "o")
+    names = [clip(each.name, NAME) for each in (curve.train, curve.val) if each is not None]
+    parts = [f"{sign} {name if unicode else in_ascii(name)}" for sign, name in zip(signs, names, strict=False)]
     parts += [f"{'×' if unicode else 'x'} not a finite number"] if curve.diverged else []
     parts += ["(logarithmic)"] if y.log else []
     lines = [""]

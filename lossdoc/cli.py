@@ -217,10 +217,9 @@ def _all_valid(models: Sequence[Path], change: Model, *, build: bool) -> str:
     """Return what there is to say of models that are all valid, and tell their warnings."""
     found, width = Found(), screen(Reporting()).width
     tables = _validate(found, models, change, build=build, width=width)
-    tell([problem for problem in found.problems if problem.warning])
-    errors = [problem for problem in found.problems if not problem.warning]
-    if errors:
-        raise UserError(*errors)
+    tell(found.warnings)
+    if found.errors:
+        raise UserError(*found.errors)
     told = zip(tables, (report.title for report in found.reports), strict=True)
     lines = ((table, f"{model} is valid; `lossdoc sanity {model}` examines it") for table, model in told)
     return "".join(f"{table}{textwrap.fill(line, width, **WHOLE)}\n" for table, line in lines)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 WIDEST = 160  # characters of a faulty line that are shown, around the fault
@@ -40,9 +40,14 @@ class Problem:
         """The fault's place as `file:line:column`, as far as it is known; empty where nothing is."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
+    @property
+    def level(self) -> Literal["warning", "error"]:
+        """How grave the fault is."""
+        return "warning" if self.warning else "error"
+
     def __str__(self) -> str:
         head = f"{self.place}: " if self.place else ""
-        text = f"{head}{'warning' if self.warning else 'error'}[{self.kind}] {self.message}"
+        text = f"{head}{self.level}[{self.kind}] {self.message}"
         if self.source is not None and self.source.strip():
             start = max(0, (self.column or 1) - 1 - WIDEST // 2) if len(self.source.rstrip()) > WIDEST else 0
             text += f"\n    {self.source.rstrip()[start : start + WIDEST]}"

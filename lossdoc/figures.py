@@ -16,6 +16,7 @@ from lossdoc.destination import writing
 from lossdoc.errors import UserError
 from lossdoc.findings import Report, worst_first
 from lossdoc.format import heading
+from lossdoc.letters import ending
 from lossdoc.subject import Trial, Trials
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _panel(axes: Axes, report: Report, room: int) -> None:
     if span is not None:
         low, high = _limits(span, curve)
         axes.axvspan(low, high, color=MARKED, alpha=0.18, lw=0, label="suspicious")
-    name = heading(report) if len(heading(report)) <= room else "…" + heading(report)[1 - room :]
+    name = ending(heading(report), room)
     between = " " if len(name) + len(report.primary) + 2 <= room else "\n"
     _finish_axes(axes, [curve], f"{name}:{between}{report.primary}")
     handles, labels = axes.get_legend_handles_labels()

@@ -131,6 +131,11 @@ class Report:
             return decisive[0].name
         return "healthy" if self.inconclusive is None else "inconclusive"
 
+    @property
+    def undecided(self) -> str | None:
+        """Why there is no verdict; None where there is one, also where too little is there for any other."""
+        return self.inconclusive if self.primary == "inconclusive" else None
+
 
 def worst_first(reports: Sequence[Report]) -> list[Report]:
     """Return the reports by severity, then by confidence; what is inconclusive comes before what is healthy."""

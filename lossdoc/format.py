@@ -66,9 +66,10 @@ formats: Members[Format] = Members("lossdoc.formats", Format)
 
 def heading(report: Report) -> str:
     """Return what a report is about: its title, with the run in a file of several."""
-    title = report.title if report.run is None else f"{report.title}, run {report.run}"
-    if report.run is not None and report.run.endswith("*"):
-        title = f"{report.title}, all runs {'' if report.run == '*' else report.run + ' '}together"
+    run, title = report.run, report.title
+    if run is not None:
+        together = f"all runs {'' if run == '*' else run + ' '}together"
+        title += f", {together if run.endswith('*') else f'run {run}'}"
     return title.replace("\n", "\\n")  # a verdict has one line, whatever a file is called
 
 

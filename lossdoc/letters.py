@@ -48,6 +48,11 @@ def clip(text: str, longest: int) -> str:
     return f"{text[: longest * 2 // 3]} … {text[-(longest // 3) :]}"
 
 
+def ending(name: str, longest: int, cut: str = "…") -> str:
+    """Return a name without its beginning where it is too long: of runs and layers the end tells more."""
+    return name if len(name) <= longest else cut + name[len(cut) - longest :]
+
+
 def brief(text: str) -> str:
     """Return a sentence without the middles of names that would fill a screen."""
     return LONG.sub(lambda name: clip(name[0], LONGEST), text)

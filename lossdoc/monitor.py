@@ -63,7 +63,7 @@ class Monitor:
     slow is then told in its second half only. One Monitor watches one run.
 
     Raises:
-        UserError: when a name does not exist.
+        UserError: when a name does not exist, or what is given cannot be meant.
 
     >>> from lossdoc import Monitor
     >>> monitor = Monitor(classes=10, on_change=lambda report: print(report.primary))
@@ -112,8 +112,8 @@ class Monitor:
         Without `step` the training losses are counted. `others` may be `lr`, `train_accuracy`, `val_accuracy`, `grad_norm`.
 
         Raises:
-            UserError: when a step is less than the one before, something is no number, or another name stands in place of
-                `train` and `val`.
+            UserError: when a step is less than the one before, it or something else is no number, or another name stands in
+                place of `train` and `val`.
         """
         strange = [name for name in others if name not in OTHERS]
         if strange and train is None and val is None:

@@ -64,7 +64,7 @@ class Report(findings.Report):
     def _repr_html_(self) -> str:
         """Return verdict, curve and a row for each finding, for notebooks; whatever came from a file is escaped."""
         color = self._color(self.findings[0]) if self.primary not in COLORS else COLORS[self.primary]
-        notes = [*([] if self.inconclusive is None else [self.inconclusive]), *self.notes]
+        notes = [*([] if self.undecided is None else [self.undecided]), *self.notes]
         parts = [
             f'<p><b>{escape(harmless(heading(self)))}: <span style="color:{color}">{escape(self.primary)}</span></b></p>',
             *(_tagged("p", note) for note in notes),

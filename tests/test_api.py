@@ -128,7 +128,7 @@ def test_fewer_validation_losses_are_evenly_spaced() -> None:
     ("log", "named", "message"),
     [
         (None, {}, "there is nothing to diagnose"),
-        ("", {}, "an empty text"),
+        ("", {}, "what was given is empty"),
         ({}, {}, "the log is empty"),
         (3, {}, "not a list of numbers"),
         ("no-such-file.csv", {}, "no-such-file.csv"),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lossdoc.build.places import placed
 from lossdoc.build.subjects import subject
 from lossdoc.errors import UserError
+from lossdoc.letters import ending
 from lossdoc.measuring import Objective
 from lossdoc.randomness import seeded
 from lossdoc.spec import Spec
@@ -141,9 +142,8 @@ def _table(rows: list[Row], width: int) -> list[str]:
     lines = [f"{'line  ' if lined else ''}{'layer':<{long}}  {'output':>{wide}}{_numbers('parameters', 'mean', 'sd')}"]
     for row, shape in zip(rows, shapes, strict=True):
         place = "" if not lined else f"{'' if row.line is None else row.line:>4}  "
-        name = row.name if len(row.name) <= long else "…" + row.name[1 - long :]
         mean, sd = ("-" if math.isnan(each) else f"{each:.3g}" for each in (row.mean, row.sd))
-        lines.append(f"{place}{name:<{long}}  {shape:>{wide}}{_numbers(f'{row.parameters:,}', mean, sd)}")
+        lines.append(f"{place}{ending(row.name, long):<{long}}  {shape:>{wide}}{_numbers(f'{row.parameters:,}', mean, sd)}")
     return lines
 
 

@@ -13,7 +13,8 @@ from rich.text import Text
 from lossdoc.curve import Curve
 from lossdoc.findings import Report, worst_first
 from lossdoc.format import Screen, heading
-from lossdoc.formats.text import SHOWN_RUNS, ending, verdict_style
+from lossdoc.formats.text import NARROWEST, SHOWN_RUNS, verdict_style
+from lossdoc.letters import ending
 
 ROWS = 20  # rows of the table that are shown unless all are asked for
 REST = 46  # columns that the rest of the table takes
@@ -54,4 +55,4 @@ def _numbers(report: Report) -> tuple[str, str, str]:
 
 
 def _name(report: Report, screen: Screen) -> Text:
-    return Text(ending(screen.said(heading(report)), screen.width - REST, screen))
+    return Text(ending(screen.said(heading(report)), max(NARROWEST, screen.width - REST), screen.said("…")))

@@ -22,8 +22,7 @@ def render(document: Document, _screen: Screen) -> str:
 
 
 def _fault(problem: Problem) -> str:
-    level = "warning" if problem.warning else "error"
-    return _annotation(level, problem.message, problem.file, problem.kind, problem.line, problem.column)
+    return _annotation(problem.level, problem.message, problem.file, problem.kind, problem.line, problem.column)
 
 
 def _annotation(  # noqa: PLR0917 - in the order of the workflow command

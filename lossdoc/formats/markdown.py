@@ -22,13 +22,13 @@ def _fault(problem: Problem) -> str:
     """Return an item of a list; the faulty line stands below it, in letters of one width, so that the caret points at it."""
     told, *source = str(problem).split("\n")
     below = textwrap.indent("\n".join(["```", textwrap.dedent("\n".join(source)), "```"]), "  ") if source else ""
-    return f"- **{'warning' if problem.warning else 'error'}** {told}" + (f"\n{below}" if below else "")
+    return f"- **{problem.level}** {told}" + (f"\n{below}" if below else "")
 
 
 def _report(report: Report) -> list[str]:
     parts = [f"## {heading(report)}: {report.primary}", *report.notes]
-    if report.inconclusive is not None and report.primary == "inconclusive":
-        parts.append(f"Inconclusive: {report.inconclusive}.")
+    if report.undecided is not None:
+        parts.append(f"Inconclusive: {report.undecided}.")
     for finding in report.findings:
         parts += _finding(finding)
     parts += [_fenced(each) if is_diff(each) else each for each in report.advice]

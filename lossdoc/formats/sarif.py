@@ -43,8 +43,7 @@ def _result(report: Report, finding: Finding) -> dict[str, Any]:
 def _fault(problem: Problem) -> dict[str, Any]:
     place = {"startLine": problem.line, "startColumn": problem.column}
     region = {name: number for name, number in place.items() if number is not None}
-    level = "warning" if problem.warning else "error"
-    result = {"ruleId": problem.kind, "level": level, "message": {"text": problem.message}}
+    result = {"ruleId": problem.kind, "level": problem.level, "message": {"text": problem.message}}
     return result | _located(problem.file, region)
 
 

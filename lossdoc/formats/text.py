@@ -18,12 +18,12 @@ from lossdoc.findings import Finding, Report, Severity, worst_first
 from lossdoc.format import Document, Format, Screen, aimed, heading, is_diff, skipped, trials_in
 from lossdoc.formats._curve import drawn
 from lossdoc.formats._passed import passed
-from lossdoc.letters import brief
+from lossdoc.letters import brief, ending
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "bold cyan"}
 MARKS = {Severity.ERROR: ("✗", "x"), Severity.WARNING: ("!", "!"), Severity.NOTE: ("·", "-")}
 SHOWN_BULLETS = 3
-MORE = {"Cause": "to suspect", "Confirm": "to confirm it by", "Try": "to try"}
+LEFT_OUT = {"Cause": "to suspect", "Confirm": "to confirm it by", "Try": "to try"}
 LABELS = 11  # columns left of what is advised
 MANY = 4  # more reports on runs than this begin with a table of them
 NARROWEST = 16  # columns for the name of a run, however narrow the screen is
@@ -85,18 +85,12 @@ def _verdict(report: Report, screen: Screen) -> Text:
     mark = marks[verdict] if verdict in marks else MARKS[report.findings[0].severity]
     name = screen.said(heading(report))
     if screen.verbosity >= 0:
-        name = ending(name, screen.width - len(verdict) - 5, screen)
+        name = ending(name, max(NARROWEST, screen.width - len(verdict) - 5), screen.said("…"))
     line = Text.assemble((mark[0 if screen.unicode else 1], style), " ", (name, "bold"), ": ", (verdict, style))
     warned = [finding.name for finding in report.findings if finding.severity is Severity.WARNING]
     if screen.verbosity < 0 and verdict == "healthy" and warned:
         line.append(f" ({len(warned)} warning{'s' * (len(warned) > 1)}: {', '.join(warned)})")  # it is all that one sees
     return line
-
-
-def ending(name: str, room: int, screen: Screen) -> str:
-    """Return a name without its beginning where it has no room: names of runs differ at their ends."""
-    room, cut = max(NARROWEST, room), screen.said("…")
-    return name if len(name) <= room else cut + name[len(cut) - room :]
 
 
 def verdict_style(report: Report) -> str:
@@ -112,8 +106,8 @@ def _report(report: Report, screen: Screen, told: set[str]) -> RenderableType:
     """Return a whole report; `told` are the causes, tests and remedies that stand on the screen already."""
     parts: list[RenderableType] = [_verdict(report, screen)]
     parts += [Padding(Text(screen.said(brief(note)), style="dim"), (0, 0, 0, 2)) for note in report.notes]
-    if report.inconclusive is not None and report.primary == "inconclusive":
-        parts.append(Padding(Text(screen.said(report.inconclusive)), (0, 0, 0, 2)))
+    if report.undecided is not None:
+        parts.append(Padding(Text(screen.said(report.undecided)), (0, 0, 0, 2)))
     parts += _matter(report, screen)
     for number, finding in enumerate(report.findings):
         parts.append(_finding(finding, screen, told))
@@ -146,9 +140,9 @@ def _matter(report: Report, screen: Screen) -> Iterable[RenderableType]:
         if any("schedule" in trial.point.params for trial in trials.trials):
             return  # a range test
         yield Padding(_trials.table(trials, screen), (1, 0, 1, 2))
-        map_ = _trials.picture(trials, screen) if screen.drawing else None
-        if map_ is not None:
-            yield Padding(map_, (0, 0, 1, 2))
+        picture = _trials.picture(trials, screen) if screen.drawing else None
+        if picture is not None:
+            yield Padding(picture, (0, 0, 1, 2))
 
 
 def _finding(finding: Finding, screen: Screen, told: set[str]) -> RenderableType:
@@ -188,7 +182,7 @@ def _advice(finding: Finding, screen: Screen, told: set[str]) -> Iterator[tuple[
     left = []
     for label, items in (("Cause", finding.causes), ("Confirm", finding.confirm), ("Try", finding.remedies)):
         yield label, items if screen.verbosity > 0 else [item for item in items[:SHOWN_BULLETS] if item not in known]
-        left += [f"{len(items) - SHOWN_BULLETS} more {MORE[label]}"] if len(items) > SHOWN_BULLETS else []
+        left += [f"{len(items) - SHOWN_BULLETS} more {LEFT_OUT[label]}"] if len(items) > SHOWN_BULLETS else []
     also = f": {', '.join(left)}" if left and screen.verbosity < 1 else ""
     yield "More", () if finding.name in told else (f"lossdoc explain {finding.name}{also}",)
 
