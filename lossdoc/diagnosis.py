@@ -207,7 +207,8 @@ def _unearned(curve: Curve) -> str | None:
     if stuck is not None:
         return stuck
     if s.y.min() > 0 and fallen < STILL:
-        return f"no pattern explains it, but the loss has fallen by {fallen:.1%} only, from {s.start:.4g} to {s.end:.4g}"
+        far = f"by {100 * fallen:.1f} % only, from {s.start:.4g} to {s.end:.4g}"
+        return f"no pattern explains it, but the loss has fallen {far}"
     return None
 
 

@@ -61,7 +61,9 @@ def _one(name: str, module: nn.Module) -> Evidence | Passed:
     scale = float(dropped[dropped != 0].mean()) if share < 1 else math.nan
     facts = {"measured": share, "expected": rate, "tolerance": tolerance, "scale": scale, "due_scale": 1 / (1 - rate)}
     if abs(share - rate) > tolerance:
-        return Evidence(f"dropout `{name}` is to drop {rate:.0%} and drops {share:.1%}", facts=facts, confidence=0.98)
+        return Evidence(
+            f"dropout `{name}` is to drop {100 * rate:.0f} % and drops {100 * share:.1f} %", facts=facts, confidence=0.98
+        )
     if not math.isclose(scale, 1 / (1 - rate), rel_tol=1e-3):
         return Evidence(
             f"dropout `{name}` scales what it leaves by {scale:.3g}; for the sum to stay as it is, 1/(1 − p) = "
@@ -74,7 +76,7 @@ def _one(name: str, module: nn.Module) -> Evidence | Passed:
             facts={"measured": float((kept != ones).double().mean()), "expected": 0.0, "tolerance": 0.0},
             confidence=0.98,
         )
-    return Passed(f"dropout drops {share:.1%}, scales the rest by {scale:.3g}, and is off in evaluation", facts)
+    return Passed(f"dropout drops {100 * share:.1f} %, scales the rest by {scale:.3g}, and is off in evaluation", facts)
 
 
 def _ones(module: nn.Module) -> Tensor:

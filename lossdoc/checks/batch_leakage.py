@@ -85,8 +85,8 @@ def batch_leakage(subject: Subject, *, rounding: float = 1e-3) -> Answer:
     if not moved > rounding * spread:
         return Passed(f"the others in a batch move an answer by {moved / spread:.1g} of its spread", facts)
     return Evidence(
-        f"the answer to one sample moves by {moved:.3g}, {moved / spread:.0%} of how far answers lie apart, when the other "
-        f"samples of its batch are exchanged",
+        f"the answer to one sample moves by {moved:.3g}, {100 * moved / spread:.0f} % of how far answers lie apart, when "
+        "the other samples of its batch are exchanged",
         facts=facts,
         confidence=0.95,
     )

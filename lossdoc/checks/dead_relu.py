@@ -95,9 +95,9 @@ def dead_relu(subject: Subject, *, most: float = 0.7, least: int = 200) -> Answe
         )
     chance = sum(math.comb(units, k) for k in range(dead, units + 1)) / 2**units
     if dead / units < most or chance > BY_CHANCE:
-        return Passed(f"{dead / units:.0%} of the units in {place} are 0 for all samples, in no layer more", facts)
+        return Passed(f"{100 * dead / units:.0f} % of the units in {place} are 0 for all samples, in no layer more", facts)
     return Evidence(
-        f"{dead / units:.0%} of the units in {place} put out 0 for all of {seen.samples:,} samples",
+        f"{100 * dead / units:.0f} % of the units in {place} put out 0 for all of {seen.samples:,} samples",
         facts=facts,
         confidence=0.95,
     )

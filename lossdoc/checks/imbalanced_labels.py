@@ -66,8 +66,8 @@ def imbalanced_labels(subject: Subject, *, times: float = 2.0, half: float = 0.5
     shares = counts.double() / len(targets)
     base = -float((shares * shares.log()).sum())
     return Evidence(
-        f"class {common:g} makes up {share:.0%} of the samples: always answering {common:g} is right that often, and "
-        f"knowing no more than the classes' frequencies gives a cross-entropy of {base:.3f}",
+        f"class {common:g} makes up {100 * share:.0f} % of the samples: always answering {common:g} is right that often, "
+        f"and knowing no more than the classes' frequencies gives a cross-entropy of {base:.3f}",
         facts={
             "measured": share,
             "expected": even,

@@ -110,8 +110,8 @@ def output_range(subject: Subject, *, lost: float = 0.1, noticed: float = 0.01) 
     if share <= noticed:
         return Passed(f"the model ends in {head.told}: enough for these targets", facts)
     return Evidence(
-        f"the model ends in {head.told}; {_missed(subject, asked, head)}: {min(share, 1.0):.0%} of the loss can never be "
-        "learned",
+        f"the model ends in {head.told}; {_missed(subject, asked, head)}: {100 * min(share, 1.0):.0f} % of the loss can "
+        "never be learned",
         facts=facts,
         severity=Severity.ERROR if share > lost else Severity.WARNING,
         confidence=0.97,
@@ -175,6 +175,6 @@ def _missed(subject: Subject, asked: _answers.Probe, head: _heads.Head) -> str:
     outside = float(((targets < head.low) | (targets > head.high)).double().mean())
     sums = " in rows that do not sum to 1" if head.function == "Softmax" and asked.outputs.ndim > 1 else ""
     return (
-        f"{outside:.0%} of the targets lie beyond that, which run from {float(targets.min()):.3g} to "
+        f"{100 * outside:.0f} % of the targets lie beyond that, which run from {float(targets.min()):.3g} to "
         f"{float(targets.max()):.3g}{sums}"
     )

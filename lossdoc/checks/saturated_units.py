@@ -83,7 +83,7 @@ def saturated_units(subject: Subject, *, most: float = 0.5, left: float = 1e-2) 
         raise NotApplicable("its hidden activations have no flat ends on both sides")
     worst = max(curved, key=_flat)
     facts = {"measured": _flat(worst), "expected": 0.0, "tolerance": most}
-    told = f"{_flat(worst):.0%} of what {worst[0].place} puts out lies where {worst[0].name} is flat"
+    told = f"{100 * _flat(worst):.0f} % of what {worst[0].place} puts out lies where {worst[0].name} is flat"
     return Evidence(told, facts=facts, confidence=0.9) if _flat(worst) > most else Passed(told, facts)
 
 

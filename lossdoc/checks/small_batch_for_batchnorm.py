@@ -86,7 +86,7 @@ def small_batch_for_batchnorm(subject: Subject, *, least: int = 8) -> Answer:
     if usual < least:
         return Evidence(
             f"batch normalization takes its mean and deviation from {usual} values: such a variance is off by "
-            f"{error:.0%} on average",
+            f"{100 * error:.0f} % on average",
             facts=facts,
         )
     return Passed(f"batch normalization takes its mean and deviation from {usual:,} values, {worst:,} at the least", facts)

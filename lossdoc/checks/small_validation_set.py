@@ -78,7 +78,7 @@ def small_validation_set(
     if interval <= wide or (share >= fair and interval <= useless):
         return None
     return Evidence(
-        f"the validation set has {told} ({share:.1%} of the data): an accuracy on it is uncertain by "
+        f"the validation set has {told} ({100 * share:.1f} % of the data): an accuracy on it is uncertain by "
         f"± {100 * interval:.0f} points",
         facts={"measured": interval, "expected": 0.0, "tolerance": wide, "samples": independent, "share": share},
         confidence=0.9,

@@ -163,7 +163,7 @@ def _columns(subject: Subject, batches: list[Batch], breaking: float) -> Evidenc
     named = ", ".join(map(str, columns[:5])) + (", …" if len(columns) > 5 else "")
     return Evidence(
         f"{'feature' if len(columns) == 1 else 'features'} {named}: {found.ratio:.3g} times smaller than the largest "
-        f"one, and only they explain {found.share:.0%} of the targets' variance"
+        f"one, and only they explain {100 * found.share:.0f} % of the targets' variance"
         + (f"; the planned steps make the outputs depend on them by some {reached:.2g}" if short else ""),
         facts={
             "measured": found.ratio,

@@ -115,7 +115,8 @@ def _half_unscaled(subject: Subject, course: Course, lost: float) -> Evidence | 
     many = gone > lost
     return Evidence(
         f"{subject.recipe.step.word if subject.recipe.step else ''} computes in float16 and does not scale its loss: "
-        f"{gone:.1%} of the gradients that float32 knows are rounded to 0 at the first step, and more as they get smaller",
+        f"{100 * gone:.1f} % of the gradients that float32 knows are rounded to 0 at the first step, and more as they "
+        "get smaller",
         facts={  # of the share that is lost, or of the times that the loss was scaled
             "measured": gone if many else 0.0,
             "expected": 0.0 if many else 1.0,

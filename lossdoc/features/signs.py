@@ -52,7 +52,9 @@ def setback(s: Shape, least: float) -> Sign:
     rise = unrest.setback(s)
     share = rise.height / s.learned
     real = rise.height > max(rise.noise, 8 * _smooth_noise(s)) and (s.gained or not rise.noise)
-    summary = f"rises again by {rise.height:.3g} after {s.unit} {s.x[rise.low]:g}, {share:.0%} of all that was learned"
+    summary = (
+        f"rises again by {rise.height:.3g} after {s.unit} {s.x[rise.low]:g}, {100 * share:.0f} % of all that was learned"
+    )
     return Sign(share / least if real else 0.0, summary, rise.low, s.n - 1)
 
 
@@ -86,7 +88,9 @@ def burst(s: Shape, ratio: float, least: float) -> Sign:
     if not burst > ratio:
         return NONE
     share = unrest.jumps(s)
-    summary = f"begins with a mean {burst:.3g} times the second epoch's, and jumps by {share:.0%} of its level ever after"
+    summary = (
+        f"begins with a mean {burst:.3g} times the second epoch's, and jumps by {100 * share:.0f} % of its level ever after"
+    )
     return Sign(share / least, summary, 0, s.n - 1)
 
 
@@ -150,7 +154,7 @@ def jagged(s: Shape, share: float) -> Sign:
         return NONE
     both = [s.y] if s.val is None else [s.y, s.val.value]
     jump, learned = min(series.jaggedness(each[len(each) // 3 :]) for each in both), max(s.learned, abs(s.reference) / 3)
-    summary = f"jumps by {jump:.3g} from epoch to epoch, {jump / learned:.0%} of all that was learned"
+    summary = f"jumps by {jump:.3g} from epoch to epoch, {100 * jump / learned:.0f} % of all that was learned"
     return Sign(jump / learned / share, summary, s.n // 3, s.n - 1)
 
 
@@ -163,7 +167,7 @@ def unsteady(s: Shape, share: float, left: float) -> Sign:
         return NONE
     both = [s.y] if s.val is None else [s.y, s.val.value]
     jump = min(series.jaggedness(each) / max(abs(series.median(each)), 1e-300) for each in both)
-    summary = f"stays about {s.end:.3g}, but jumps by {jump:.0%} of it from epoch to epoch"
+    summary = f"stays about {s.end:.3g}, but jumps by {100 * jump:.0f} % of it from epoch to epoch"
     return Sign(jump / share, summary, 0, s.n - 1)
 
 

@@ -69,6 +69,6 @@ def noisy_validation(
         return None
     samples = max(1.0, (1 / relative) * (1 / relative))  # a power of what is too small or too large would raise
     facts = {"jitter": jitter, "train_jitter": train, "of_mean": relative, "samples": samples}
-    summary = f"validation jumps by {jitter:.3g} at a time, {relative:.0%} of its mean; training by {train:.2g}"
+    summary = f"validation jumps by {jitter:.3g} at a time, {100 * relative:.0f} % of its mean; training by {train:.2g}"
     sure = certainty("noisy-validation", margin)
     return Evidence(summary, facts, (float(s.val.step[0]), float(s.val.step[-1])), sure)

@@ -102,9 +102,8 @@ def periodic(
         if wave.share > least and wave.p * tests < p:
             length = known or wave.period * _gap(s.x)
             what = "an epoch" if known else "its strongest period"
-            summary = (
-                f"the training loss repeats every {length:.4g} steps, {what}: that wave is {wave.share:.0%} of its swings"
-            )
+            wide = f"{100 * wave.share:.0f} % of its swings"
+            summary = f"the training loss repeats every {length:.4g} steps, {what}: that wave is {wide}"
             facts = {"period": length, "share": wave.share, "p": wave.p}
             return Evidence(summary, facts, (float(s.x[0]), float(s.x[-1])), certainty("periodic", wave.share / least))
     return None

@@ -58,7 +58,9 @@ def slow_learning(
     if not (s.trend.z < -z and s.late_trend.z < -late_z and late >= share) or s.left < left:
         return None
     facts = {"late_share": late, "left": s.left, "z": s.trend.z, "end": s.end}
-    summary = f"the loss still falls: {late:.0%} of the descent from {s.start:.3g} to {s.end:.3g} comes in the second half"
+    summary = (
+        f"the loss still falls: {100 * late:.0f} % of the descent from {s.start:.3g} to {s.end:.3g} comes in the second half"
+    )
     return Evidence(
         summary,
         facts,

@@ -84,7 +84,7 @@ def underfitting(
         raise Undecided("the noise hides whether the loss still falls: the log is too short, or the batches too small")
     facts = {"left": rest, "end": s.end, "reference": s.reference, "late_share": share}
     than = "a uniform guess's" if s.uniform is not None else "the first loss"
-    summary = f"the loss has leveled off at {s.end:.3g}, {rest:.0%} of {than} {s.reference:.3g}"
+    summary = f"the loss has leveled off at {s.end:.3g}, {100 * rest:.0f} % of {than} {s.reference:.3g}"
     span, sure = (float(s.x[s.n // 2]), float(s.x[-1])), certainty("underfitting", rest / wanted)
     by_then = s.rates(span[0])
     if not len(by_then) or by_then[-1] >= spent:
