@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from lossdoc.destination import must_be_writable, writing
 from lossdoc.errors import UserError
-from lossdoc.ranking import flat_rates, no_worse
+from lossdoc.ranking import flat_rates, no_worse, scored, unchanged
 from lossdoc.spec import Spec
 from lossdoc.spec.edits import edited, written
 from lossdoc.subject import Trials
@@ -27,8 +30,10 @@ def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]
             yield f"{', '.join(kept)} left as configured: nothing shows that it matters near the best rate"
     elif no_worse(trials):
         yield "recommended: nothing to change; the configured values are no worse than the best" + (
-            "" if _seeds(trials) > 1 else " (99 % of what it learned, or more)"
+            "" if trials.confirmed or _seeds(trials) > 1 else " (99 % of what it learned, or more)"
         )
+    if trials.confirmed:
+        yield _confirmed(trials)
     flat = flat_rates(trials)
     if flat is not None:
         low, high = (f"{rate:.2g}" for rate in flat)
@@ -36,6 +41,25 @@ def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]
             yield f"learning rates from {low} to {high} are within noise of the best ({_seeds(trials)} seeds)"
         else:
             yield f"learning rates from {low} to {high} learn 99 % of what the best does, or more; --seeds 3 tells noise"
+
+
+def _confirmed(trials: Trials) -> str:
+    """Say what the best candidate gained over the configured values, both trained from new seeds."""
+    of = {one.trial.point.index: one for one in scored(replace(trials, trials=trials.confirmed))}
+    best = min(of.values(), key=lambda one: one.loss)
+    seeds = len(best.losses)
+    asked = f"confirmed from {seeds} new seeds"
+    if not math.isfinite(best.loss):
+        return f"{asked}: none of what could be recommended was trained to its end"
+    kept = next((one for one in of.values() if unchanged(trials, one)), None)
+    ends = f"{asked}: the loss ends at {best.loss:.3g} ± {best.sd:.2g}"
+    if kept is None or kept is best:
+        return ends + (" as configured, the other candidates above it" if kept is best else "")
+    if not math.isfinite(kept.loss):
+        return f"{ends}, and as configured it diverges"
+    gains = [now - then for now, then in zip(kept.losses, best.losses, strict=True)]
+    error = stdev(gains) / math.sqrt(seeds)
+    return f"{ends}, as configured at {kept.loss:.3g} ± {kept.sd:.2g}: a gain of {fmean(gains):.2g} ± {error:.1g}"
 
 
 def _seeds(trials: Trials) -> int:

@@ -37,6 +37,8 @@ class Followed:
     def __call__(self, now: Sweeping) -> None:
         """Take note of a step or the end of a trial, and show it."""
         key = now.point.index, now.point.seed
+        if now.done - (now.trial is not None) < len(self.trials):  # another round of trials, counted by itself
+            self.begun, self.trials, self._running = time.monotonic(), [], {}
         if now.trial is not None:
             self._running.pop(key, None)
             self.trials.append(now.trial)

@@ -17,7 +17,7 @@ from lossdoc.letters import in_ascii
 from lossdoc.members import Members
 
 if TYPE_CHECKING:
-    from lossdoc.subject import Trials
+    from lossdoc.subject import Trial, Trials
 
 SCHEMA = "lossdoc.report/1"
 COMMAND = re.compile(r"\b(lossdoc [a-z]+) model\.yaml")
@@ -213,23 +213,25 @@ def _plain_curve(curve: Curve) -> dict[str, Any]:
 def _plain_trials(trials: Trials) -> dict[str, Any]:
     from lossdoc.ranking import recommended  # a diagnosis has no use for it
 
-    rows = [
-        {
-            "params": numbers(trial.point.params),
-            "seed": trial.point.seed,
-            "loss": finite(trial.loss),
-            "metric": finite(trial.metric),
-            "pattern": trial.pattern,
-            "diverged": trial.diverged_at is not None,
-            "diverged_at": trial.diverged_at,
-            "stopped_at": trial.stopped_at,
-        }
-        for trial in trials.trials
-    ]
+    rows = list(map(_plain_trial, trials.trials))
     best = None if trials.suggested else trials.best
     return {
         "diverged": any(row["diverged"] for row in rows),
         "trials": rows,
         "best": None if best is None else {"params": numbers(best.point.params), "at_edge": list(trials.at_edge)},
         "recommended": numbers(recommended(trials)),
+        "confirmed": list(map(_plain_trial, trials.confirmed)),
+    }
+
+
+def _plain_trial(trial: Trial) -> dict[str, Any]:
+    return {
+        "params": numbers(trial.point.params),
+        "seed": trial.point.seed,
+        "loss": finite(trial.loss),
+        "metric": finite(trial.metric),
+        "pattern": trial.pattern,
+        "diverged": trial.diverged_at is not None,
+        "diverged_at": trial.diverged_at,
+        "stopped_at": trial.stopped_at,
     }

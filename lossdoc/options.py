@@ -155,6 +155,12 @@ class Sweep:
     refine: Annotated[
         bool | None, typer.Option("--refine/--no-refine", help="Then half as many points again, around the best.")
     ] = None
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm/--no-confirm", help="Train what is to be recommended beside the configured values, with 3 new seeds."
+        ),
+    ] = True
     resume: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Take up the sweep in this folder again; last: the newest.")
     ] = None

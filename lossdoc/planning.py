@@ -38,6 +38,7 @@ class Asked:
     jobs: int | None = None
     halving: bool | None = None
     refine: bool | None = None
+    confirm: bool = True
     resume: Path | None = None
     storage: str | None = None
     address: str | None = None
@@ -86,6 +87,7 @@ def plan(
         shortened=shortened,
         halving=0 if testing else _halving(subject, budget, asked, block.halving, say),
         refine=block.refine if asked.refine is None else asked.refine,
+        confirm=asked.confirm and not testing,
         resume=asked.resume,
         storage=asked.storage,
         address=asked.address,

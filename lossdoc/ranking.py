@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import Any
 
@@ -97,34 +97,51 @@ def flat_rates(trials: Trials) -> tuple[float, float] | None:
 def recommended(trials: Trials) -> dict[str, Any]:
     """Return the values by path that are better than the configured ones; none where those are no worse than the best.
 
-    They are those of the best point, but a number beside the learning rate keeps its configured value where nothing shows
-    that it matters: what a handful of short trainings makes of chance should not change a file. Numbers have two digits:
-    neighbors that differ by less are the same as far as a sweep can tell.
+    They are those that did best when they were trained once more as they would stand in the file; where nothing was, what
+    the best point would change.
     """
     if trials.suggested:
         return dict(trials.suggested)
-    good = no_worse(trials)
-    now = trials.configured
-    if not good or any(all(value == now.get(path) for path, value in one.trial.point.params.items()) for one in good):
+    good = no_worse(replace(trials, trials=trials.confirmed) if trials.confirmed else trials)
+    if not good or any(unchanged(trials, one) for one in good):
         return {}
     best = good[0].trial.point.params
-    changed = {path: value for path, value in best.items() if value != now.get(path) and _matters(trials, path, best)}
+    if trials.confirmed:
+        return {path: value for path, value in best.items() if value != trials.configured.get(path)}
+    return changes(trials, best)
+
+
+def unchanged(trials: Trials, point: Scored) -> bool:
+    """Tell whether a point has the configured values."""
+    return all(value == trials.configured.get(path) for path, value in point.trial.point.params.items())
+
+
+def changes(trials: Trials, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a point would change in the file.
+
+    A number beside the learning rate keeps its configured value where nothing shows that it matters: what a handful of short
+    trainings makes of chance should not change a file. Numbers have two digits: neighbors that differ by less are the same
+    as far as a sweep can tell.
+    """
+    now = trials.configured
+    changed = {path: value for path, value in params.items() if value != now.get(path) and _matters(trials, path, params)}
     return {path: _rounded(value, trials.ranges.get(path)) for path, value in changed.items()}
 
 
 def _matters(trials: Trials, path: str, best: Mapping[str, Any]) -> bool:
-    """Tell whether the loss rises or falls along an axis among the points near the best rate, by more than chance.
+    """Tell whether the loss falls from the configured value toward a point's, near its rate, by more than chance.
 
     Choices have no order that could show it, and without a rate beside it, or a configured value to keep, an axis is what
     the sweep was made for.
     """
     numeric = not math.isnan(trials.ranges.get(path, (math.nan, math.nan))[0])
-    if path == RATE or not numeric or trials.configured.get(path) is None or not isinstance(best.get(RATE), (int, float)):
+    now = trials.configured.get(path)
+    if path == RATE or not numeric or now is None or not isinstance(best.get(RATE), (int, float)):
         return True
     params = [(point.trial.point.params, point.loss) for point in finished(trials)]
     near = [(float(each[path]), loss) for each, loss in params if 1 / NEAR <= each[RATE] / best[RATE] <= NEAR]
     values, losses = [value for value, _ in near], [loss for _, loss in near]
-    return min(p_rising(values, losses), p_rising(values, [-loss for loss in losses])) <= CHANCE / 2
+    return p_rising(values, [-loss if best[path] > now else loss for loss in losses]) <= CHANCE
 
 
 def _rounded(value: Any, ends: tuple[float, float] | None) -> Any:

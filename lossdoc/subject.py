@@ -303,7 +303,8 @@ class Trials:
     `ranges` holds the range that was searched for each path as (low, high), NaN where it is a choice; `configured` the
     values in model.yaml; `log` the paths whose range is logarithmic. `shortened` is by how much the trials were shorter than
     the configured training, 1 where they were not. `folder` is where the trials were written down. `suggested` holds values
-    by path that follow from all trials together, not from the best one: those of a range test.
+    by path that follow from all trials together, not from the best one: those of a range test. `confirmed` are the trials,
+    not among the others, of what could be recommended and of the configured values, from seeds of their own.
     """
 
     trials: tuple[Trial, ...]
@@ -313,6 +314,7 @@ class Trials:
     shortened: float = 1.0
     folder: str | None = None
     suggested: Mapping[str, Any] = field(default_factory=dict)
+    confirmed: tuple[Trial, ...] = ()
 
     @property
     def ranked(self) -> list[Trial]:

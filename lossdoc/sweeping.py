@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lossdoc import figures, pictures, ranging, records
+from lossdoc import confirming, figures, pictures, ranging, records
 from lossdoc.diagnosis import examine_curve
 from lossdoc.errors import NotApplicable, UserError
 from lossdoc.halving import Halving
@@ -34,7 +34,8 @@ class Plan:
     is that of the folder which the ledgers of this model's sweeps share. `shortened` is by how much a trial is shorter than
     the configured training, 1 where it is not. `halving` is the number of epochs of a whole trial where points that do badly
     after a few of them are not trained any further, 0 where all are: the first seed decides, the others follow. With
-    `refine` half as many points again are trained around the best. `resume` is the folder of a sweep to take up again,
+    `refine` half as many points again are trained around the best, and with `confirm` what could be recommended is trained
+    once more before one of it is. `resume` is the folder of a sweep to take up again,
     `storage` the URL of a database that holds the study in place of the folder's journal, `address` that of a Ray cluster.
     `described` is what the model.yaml says, as plain data: a sweep is only taken up again with the same. `preprocessing`
     holds the numbers fitted on the training split; every trial uses them, so they are kept beside the trials.
@@ -52,6 +53,7 @@ class Plan:
     shortened: float = 1.0
     halving: int = 0
     refine: bool = False
+    confirm: bool = False
     resume: Path | None = None
     storage: str | None = None
     address: str | None = None
@@ -98,6 +100,8 @@ def sweep(
     try:
         _search(plan, asker, tally, ledger)
         trials = _trials(plan, tally.trials, None if ledger is None else ledger.folder)
+        if plan.confirm:
+            trials = replace(trials, confirmed=_confirmed(plan, trials, watch, say))
         if ledger is not None:
             _draw(trials, ledger.folder)
     except KeyboardInterrupt:
@@ -108,6 +112,19 @@ def sweep(
         if ledger is not None:
             ledger.close()
     return trials
+
+
+def _confirmed(
+    plan: Plan, trials: Trials, watch: Callable[[Progress], object] | None, say: Callable[[str], object]
+) -> tuple[Trial, ...]:
+    """Train what could be recommended; these trials are few, and not written down."""
+    points = confirming.points(trials, max(plan.seeds) + 1)
+    if points:
+        many = len({point.index for point in points})
+        say(f"confirming: the configured values and what could replace them, {many} points, {confirming.SEEDS} new seeds")
+    tally = _Tally(len(points), watch, say)
+    _train(plan, points, tally, None, None)
+    return tuple(sorted(tally.trials, key=lambda trial: (trial.point.index, trial.point.seed)))
 
 
 def _draw(trials: Trials, folder: Path) -> None:

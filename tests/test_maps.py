@@ -218,6 +218,15 @@ def test_on_a_terminal_a_table_is_rewritten_and_a_line_left(monkeypatch: pytest.
     assert re.sub(r"\x1b\[\w*", "", shown.splitlines()[-1]).strip() == "3 of 3 trials, 1 diverged, best loss 0.25 at lr 0.1"
 
 
+def test_trials_that_confirm_are_counted_by_themselves() -> None:
+    stream = io.StringIO()
+    follow = followed(stream)
+    again = trial(0, {RATE: 0.5}, 0.75)
+    follow(sweeping.Progress(1, 1, again.point, trial=again, best=again))
+    assert stream.getvalue().splitlines()[-1] == "  1 of 1 trials, best loss 0.75 at lr 0.5"
+    assert follow.trials == [again]
+
+
 def test_what_is_said_meanwhile_stays_above_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossdoc.progress.TERMINAL_EVERY", 0.0)
     stream = Terminal()

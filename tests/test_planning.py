@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossdoc import applying, build, outcome, planning, ranging, spec, sweeping
+from lossdoc import applying, build, confirming, outcome, planning, ranging, spec, sweeping
 from lossdoc.curve import Curve, Series
 from lossdoc.errors import UserError
 from lossdoc.planning import Asked
@@ -329,8 +330,17 @@ def test_only_what_is_better_is_recommended(
     assert recommended(swept(losses, configured)) == values
 
 
-@pytest.mark.parametrize(("slope", "changed"), [(0.1, True), (-0.1, True), (0.0, False)])
-def test_a_strength_that_does_not_matter_is_left_alone(slope: float, changed: bool) -> None:
+@pytest.mark.parametrize(
+    ("slope", "configured", "changed"),
+    [
+        (-0.1, 0.0, True),
+        (0.1, 1e-1, True),
+        (0.0, 0.0, False),
+        (0.1, 0.0, False),  # the less the better, and there is none
+        (-0.1, 1e-1, False),
+    ],
+)
+def test_a_strength_changes_only_where_that_pays(slope: float, configured: float, changed: bool) -> None:
     trials = []
     for index in range(8):
         wobble = 0.02 * (-1) ** index * (index % 3)
@@ -338,9 +348,56 @@ def test_a_strength_that_does_not_matter_is_left_alone(slope: float, changed: bo
         params = {RATE: 1e-2 * (1 + index / 100), L2: 10.0 ** (index - 8)}
         trials.append(Trial(Point(index, params), Curve(Series.of([2.3, loss])), loss, math.nan))
     ranges = {RATE: (1e-3, 1e-1), L2: (1e-8, 1e-1)}
-    found = recommended(Trials(tuple(trials), ranges, {RATE: 1e-3, L2: 0.0}, frozenset(ranges)))
+    found = recommended(Trials(tuple(trials), ranges, {RATE: 1e-3, L2: configured}, frozenset(ranges)))
     assert found[RATE] == pytest.approx(1e-2, rel=0.1)
     assert (L2 in found) == changed
+
+
+def test_what_could_be_recommended() -> None:
+    """It is the configured value and the three best that are not nearly the same."""
+    losses = {1e-3: (2.0,), 1e-2: (0.40,), 1.05e-2: (0.41,), 3e-2: (0.42,), 2e-2: (0.43,), 5e-2: (0.44,), 9e-1: (math.nan,)}
+    trials = swept(losses)
+    assert confirming.candidates(trials) == [{RATE: 1e-3}, {RATE: 1e-2}, {RATE: 3e-2}, {RATE: 2e-2}]
+    assert [params[RATE] for params in confirming.candidates(replace(trials, configured={}))] == [1e-2, 3e-2, 2e-2]
+    assert [(point.index, point.seed) for point in confirming.points(trials, 7)][:4] == [(0, 7), (0, 8), (0, 9), (1, 7)]
+    assert confirming.points(swept({1e-3: (0.4,), 1.01e-3: (0.3,)}), 1) == []
+
+
+@pytest.mark.parametrize(
+    ("again", "values", "says"),
+    [
+        ({1e-3: (2.0, 2.1), 1e-2: (0.7, 0.8), 3e-2: (0.5, 0.6)}, {RATE: 3e-2}, "at 0.55 ± 0.071, as configured at 2.05 ± "),
+        ({1e-3: (0.5, 0.9), 1e-2: (0.6, 0.7), 3e-2: (1.5, 1.6)}, {}, "ends at 0.65 ± 0.071, as configured at 0.7 ± 0.28"),
+        ({1e-3: (0.5, 0.6), 1e-2: (0.7, 0.8)}, {}, "as configured, the other candidates above it"),
+        ({1e-3: (2.0, math.nan), 1e-2: (0.7, 0.8)}, {RATE: 1e-2}, "and as configured it diverges"),
+        ({1e-3: (math.nan, 1.0), 1e-2: (math.nan, 1.0)}, {}, "none of what could be recommended"),
+        ({1e-2: (0.7, 0.8), 3e-2: (0.5, 0.6)}, {RATE: 3e-2}, "the loss ends at 0.55 ± 0.071"),
+    ],
+)
+def test_what_is_recommended_was_confirmed(
+    again: dict[float, tuple[float, ...]], values: dict[str, float], says: str
+) -> None:
+    searched = swept({1e-3: (2.0,), 1e-2: (0.4,), 3e-2: (0.5,)})
+    trials = replace(searched, confirmed=swept(again).trials)
+    assert recommended(trials) == values
+    told = next(line for line in applying.told(spec.loads(IRIS), trials, values) if line.startswith("confirmed"))
+    assert told.startswith("confirmed from 2 new seeds: ")
+    assert says in told
+
+
+def test_a_sweep_confirms_with_new_seeds(tmp_path: Path) -> None:
+    plan, _ = planned(swept=("optimizer.lr=1e-4..1e-1",), points=5, epochs=2, seeds=2)
+    seen: list[sweeping.Progress] = []
+    told: list[str] = []
+    trials = sweeping.sweep(plan, root=tmp_path, watch=seen.append, say=told.append)
+    assert {trial.point.seed for trial in trials.trials} == {0, 1}
+    assert [trial.point.seed for trial in trials.confirmed] == [2, 3, 4] * (len(trials.confirmed) // 3)
+    assert trials.confirmed[0].point.params == trials.configured
+    assert any(line.startswith("confirming: the configured values") for line in told)
+    assert seen[-1].done == seen[-1].planned == len(trials.confirmed)
+    assert len((Path(trials.folder or "") / "trials.jsonl").read_text().splitlines()) == len(trials.trials)
+    without, _ = planned(swept=("optimizer.lr=1e-4..1e-1",), points=5, epochs=2, confirm=False)
+    assert sweeping.sweep(without, root=None).confirmed == ()
 
 
 def test_the_spread_between_seeds_and_the_flat_region() -> None:
