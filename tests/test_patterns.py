@@ -217,7 +217,7 @@ def test_a_loss_that_hardly_falls_is_not_healthy() -> None:
     said = [examine_curve(synthetic.curve(*each, classes=None, axis="epoch"), ignore=["slow-learning"])
             for each in (hardly, tangibly)]  # fmt: skip
     assert [report.primary for report in said] == ["inconclusive", "healthy"]
-    assert "has fallen by 0.5% only" in str(said[0].inconclusive)
+    assert "has fallen by 0.5 % only" in str(said[0].inconclusive)
     flat = [1 + 0.3 * np.random.default_rng(seed).normal(size=30) for seed in range(40)]
     assert [examine_curve(synthetic.curve(each, classes=None)).primary for each in flat].count("healthy") <= 2
 
