@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lossdoc import applying
+from lossdoc.curve import Curve
 from lossdoc.errors import NotApplicable, UserCodeError, UserError
 from lossdoc.experiments import FEWEST, Experiment, Experiments
 from lossdoc.findings import Evidence, Finding, Proof, Report, Severity
@@ -247,8 +248,23 @@ def _proof(search: Search, done: Tried, status: Literal["confirmed", "ruled out"
         done.gain.mean,
         done.gain.error,
         done.gain.seeds,
-        curves=(done.before.curve, done.after.curve),
+        curves=_comparable(done.before, done.after),
     )
+
+
+def _comparable(before: Experiment, after: Experiment) -> tuple[Curve, Curve]:
+    """Return the training losses of two experiments in one unit: shares of the first, where the losses differ."""
+    losses = [one.subject.loss for one in (before, after)]
+    firsts = [float(one.curve.train.value[0]) for one in (before, after)]
+    same = len({(loss.word, loss.reduction, loss.takes) for loss in losses}) == 1
+    if same or not all(math.isfinite(first) and first > 0 for first in firsts):
+        return _loss(before, 1.0, "loss"), _loss(after, 1.0, "loss")
+    return _loss(before, firsts[0], "share of the first loss"), _loss(after, firsts[1], "share of the first loss")
+
+
+def _loss(one: Experiment, unit: float, name: str) -> Curve:
+    train = one.curve.train
+    return Curve(replace(train, value=train.value / unit, name=name), context=one.curve.context)
 
 
 def _fix(patient: Patient, changed: Patient | None, change: Change, label: str = "repaired") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -281,7 +282,7 @@ def test_halving_ends_points_early_and_gives_other_seeds_to_the_rest() -> None:
 # what is recommended ------------------------------------------------------------------------------------------------------
 
 
-def swept(losses: dict[float, tuple[float, ...]], configured: float = 1e-3) -> Trials:
+def swept(losses: Mapping[float, tuple[float, ...]], configured: float = 1e-3) -> Trials:
     trials = [
         Trial(Point(index, {RATE: rate}, seed), Curve(Series.of([2.3, loss])), loss, math.nan, None if loss < 9 else 2)
         for index, (rate, of_rate) in enumerate(losses.items())

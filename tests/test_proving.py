@@ -14,6 +14,7 @@ import typer
 
 from lossdoc import checkup, proving
 from lossdoc.build import subject as built
+from lossdoc.curve import Curve
 from lossdoc.experiments import Experiments
 from lossdoc.findings import Evidence, Finding, Report, Severity
 from lossdoc.format import Document, Screen, formats
@@ -112,6 +113,23 @@ def test_a_fault_that_a_check_is_certain_of_is_cured() -> None:
     assert proof.status == "confirmed"
     assert "-    - softmax   # a mistake" in proof.fix.splitlines()
     assert checked(text.replace("    - softmax   # a mistake\n", "")) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (("optimizer", "loss: {cross_entropy: {reduction: sum}}\noptimizer"), "share of the first loss"),
+        (("0.03", "3e-4"), "loss"),
+    ],
+)
+def test_curves_before_and_after_have_one_unit(change: tuple[str, str], name: str) -> None:
+    text = IRIS.replace(*change)
+    proof = proved(text, *(checked(text) or [symptom("slow-learning")])).findings[0].proof
+    assert proof is not None
+    assert proof.curves is not None
+    series = [curve.train for curve in proof.curves if isinstance(curve, Curve)]
+    assert [each.name for each in series] == [name, name]
+    assert ([each.value[0] for each in series] == [1.0, 1.0]) == (name == "share of the first loss")
 
 
 def test_two_faults_are_repaired_one_after_the_other() -> None:

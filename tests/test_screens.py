@@ -61,7 +61,8 @@ def sanity(config: str) -> Report:
 
 def proved() -> Report:
     """Return what experiments said of the inputs that are not scaled."""
-    curves = Curve(falling(90, 0.5)), Curve(falling(90, 0.02, 1))
+    before, after = falling(90, 0.5), falling(90, 0.02, 1)
+    curves = Curve(replace(before, name="loss")), Curve(replace(after, name="loss"))
     tried = Proof(
         "confirmed", "standardize the inputs", DIFF, "accuracy", 0.389, 0.922, 0.533, 0.12, 5, curves=curves
     )  # fmt: skip

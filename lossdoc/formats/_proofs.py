@@ -45,4 +45,5 @@ def _both(curves: tuple[object, object]) -> Curve:
     before, after = curves
     assert isinstance(before, Curve)  # noqa: S101 - what experiments hand over
     assert isinstance(after, Curve)  # noqa: S101
-    return Curve(replace(before.train, name="loss before"), replace(after.train, name="loss after the change"))
+    name = before.train.name
+    return Curve(replace(before.train, name=f"{name} before"), replace(after.train, name=f"{name} after the change"))

@@ -201,7 +201,7 @@ def _plot(report: Report, finding: Finding | None, columns: int) -> Plot | None:
 def _change(proof: Proof) -> Change:
     curves = [one for one in proof.curves or () if isinstance(one, Curve)]
     names = (("before", "before"), ("after", "after the change"))
-    lines = [Line(curve.train, kind, note) for curve, (kind, note) in zip(curves, names, strict=False)]
+    lines = [Line(one.train, kind, f"{one.train.name} {note}") for one, (kind, note) in zip(curves, names, strict=False)]
     axis = curves[0].context.axis or "step" if curves else "step"
     plot = of_lines(lines, Asked(axis=axis, told=f"training loss before and after: {proof.change}"))
     tried = math.isfinite(proof.gain)
