@@ -308,11 +308,16 @@ def paced(subject: Subject, seeds: Sequence[int]) -> Pace:
         UserError: when the subject cannot be trained as it is.
         UserCodeError: when the user's own code raises.
     """
-    began, seen = time.monotonic(), [(time.monotonic(), 0)]
+    began, seen, turns = time.monotonic(), [(time.monotonic(), 0)], 1  # seeds take turns where they cannot be stacked
 
     def stop(ticks: Sequence[tuple[Point, loop.Tick]]) -> range:
-        seen.append((time.monotonic(), ticks[0][1].step))
-        return range(len(ticks) if seen[-1][0] > began + PROBED and len(seen) > TICKS else 0)
+        nonlocal turns
+        now, step = time.monotonic(), ticks[0][1].step
+        if turns > 1 or step < seen[-1][1]:  # another begins, and is ended: the first has told what there is to know
+            turns += 1
+            return range(len(ticks))
+        seen.append((now, step))
+        return range(len(ticks) if now > began + PROBED and len(seen) > TICKS else 0)
 
     still = _at_rest(subject)
     probe = Experiments(still, tuple(seeds), steps=USUAL, watch=stop).tried("probe", still)
@@ -321,7 +326,7 @@ def paced(subject: Subject, seeds: Sequence[int]) -> Pace:
     if probe.diverged:
         return Pace(taken, taken / FEWEST)
     step = max((last - first) / (late - early) if late > early else taken / steps, 1e-6)
-    return Pace(max(0.0, taken - step * steps), step)
+    return Pace(max(0.0, taken - step * (steps + turns - 1)), step * turns)
 
 
 def _at_rest(subject: Subject) -> Subject:

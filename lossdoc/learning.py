@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from lossdoc.checks import _compared, _rates
+from lossdoc.checks import _compared, _rates, over_regularized
 from lossdoc.errors import NotApplicable
-from lossdoc.experiments import Experiment, Experiments
+from lossdoc.experiments import LATE, Experiment, Experiments
 from lossdoc.features.distributions import chi2_tail
 from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
@@ -24,8 +24,9 @@ SYMPTOMS = {"constant-output", "ignores-input", "run-to-run-variance", "not-lear
 def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *, source: str | None = None) -> Report:
     """Return what keeps the model from learning, as far as trainings with one change show it.
 
-    Regularization comes first, since the gradient of a penalty tells beforehand whether there is anything to be tried; then
-    the learning rate: it is the likeliest cause, and what is tried for it serves the others.
+    The learning rate is the likeliest cause, and what is tried for it serves the others; before it comes regularization
+    where the gradient of a penalty, or the rate of a dropout, tells beforehand that it is likelier still. Where the time did
+    not suffice for either, and little was learned, nothing can be said.
     """
     asked = [rule for rule in checks.all() if rule.matter == "Experiments"] if rules is None else list(rules)
     try:
@@ -34,10 +35,11 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
         unasked = dict.fromkeys((one.code for one in asked), str(why))
         return Report("learning", source, skipped=unasked, matter=experiments, inconclusive=str(why))
     beside = _Beside(experiments)
-    for rule in [one for one in asked if one.name == FIRST]:
-        beside.ask(rule, rule.judge)
-    beside.ask(checks.get("lr-too-low"), _rates.too_low)
-    beside.ask(patterns.get("lr-too-high"), _rates.too_high)
+    regularization = [(rule, rule.judge) for rule in asked if rule.name == FIRST]
+    rates = [(checks.get("lr-too-low"), _rates.too_low), (patterns.get("lr-too-high"), _rates.too_high)]
+    likely = bool(regularization) and over_regularized.likely(experiments.subject)
+    for rule, judge in [*regularization, *rates] if likely else [*rates, *regularization]:
+        beside.ask(rule, judge)
     others = sorted((one for one in asked if one.name != FIRST), key=lambda one: one.code)
     judged = examine("learning", experiments, others, source=source)
     beside.ask(patterns.get("run-to-run-variance"), repeatability)
@@ -46,8 +48,10 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
     found = _explained(
         [*judged.findings, *beside.findings], skipped, rate_lacks=beside.has("lr-too-low") and _rates.lacks(experiments)
     )
+    late = not _compared.well(experiments) and any(beside.skipped.get(rule.code) == LATE for rule, _ in rates)
     return replace(
         judged,
+        inconclusive=f"{_compared.trained(experiments)}; why it is no more: {LATE}" if late else None,
         findings=tuple(sorted(found, key=lambda one: (one.severity.rank, -one.evidence.confidence, one.code))),
         passed=(*judged.passed, *beside.passed),
         skipped=skipped,

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from lossdoc.checks import _changed, _compared
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.ranking import CLEARLY, LEARNED, NEAR, RATE
 from lossdoc.remedy import named
@@ -72,12 +73,16 @@ def _hopeless(experiments: Experiments) -> bool:
 def lacks(experiments: Experiments) -> bool:
     """Tell whether it is the rate that lacks, not time: ten times as high it learns clearly more, a hundred times no less.
 
-    A training that is merely short gains by a higher rate, too, but not by one far above those that trainings want.
+    A training that is merely short gains by a higher rate, too, but not by one far above those that trainings want. Where
+    the time does not suffice to try that one, nothing says so.
     """
     found = better(experiments)
     if found is None or not found.clear or factor_of(experiments, found) < 1:
         return False
-    near, far = (_compared.share(experiments, tried(experiments, factor).score) for factor in HIGHER)
+    try:
+        near, far = (_compared.share(experiments, tried(experiments, factor).score) for factor in HIGHER)
+    except NotApplicable:
+        return False
     return far >= (1 - LEARNED) * near
 
 

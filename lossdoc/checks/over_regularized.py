@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lossdoc.subject import Subject
 
 LONGER = 1.5  # times as long is worth a second look
+USUAL = 0.5  # of the units: no more are usually dropped (Srivastava and others, Dropout, 2014, section 7.3)
 MATTERS = 0.1  # of the loss's gradient: less than that batches of 32 make of it by chance
 
 
@@ -125,15 +126,24 @@ def _holds_down(found: _compared.Compared, pull: float) -> bool:
     return pull >= MATTERS and found.sure and known.p < CHANCE and free < CLEARLY * undone
 
 
-def _terms(subject: Subject) -> list[str]:
-    """Return in words what regularizes."""
+def likely(subject: Subject) -> bool:
+    """Tell whether penalties pull as much as batches differ, or more is dropped than usual: a cause to be tried first."""
+    return _pull(subject) >= MATTERS or max(_dropped(subject), default=0.0) > USUAL
+
+
+def _dropped(subject: Subject) -> set[float]:
+    """Return the rates of all dropouts."""
     from lossdoc.regularization import DROPOUTS
 
+    return {float(module.p) for module in subject.build(subject.seed).modules() if isinstance(module, DROPOUTS)}
+
+
+def _terms(subject: Subject) -> list[str]:
+    """Return in words what regularizes."""
     terms = [f"{one.word} {one.coefficient:g}" for one in subject.recipe.penalties if one.coefficient]
     decay = float(subject.recipe.hyper.get("weight_decay", 0.0))
     terms += [f"weight decay {decay:g}"] if decay else []
-    rates = {float(module.p) for module in subject.build(subject.seed).modules() if isinstance(module, DROPOUTS)}
-    return terms + [f"dropout {rate:g}" for rate in sorted(rates) if rate > 0]
+    return terms + [f"dropout {rate:g}" for rate in sorted(_dropped(subject)) if rate > 0]
 
 
 def _pull(subject: Subject) -> float:
