@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from lossdoc import (
     applying,
     build,
@@ -141,12 +143,18 @@ def fit(case: Case) -> Report:
     report = examine_curve(
         log.curve(), title="training", source=subject.source, notes=show.final(), select=named, ignore=unwanted
     )
-    return replace(report, decisive=Severity.ERROR, findings=tuple(map(_unjudged, report.findings)))
+    found = tuple(_by_its_answers(finding, subject, work.model) for finding in report.findings)
+    return replace(report, decisive=Severity.ERROR, findings=found)
 
 
-def _unjudged(finding: Finding) -> Finding:
-    """Return a pattern of the configured training: how low the loss can get tells no curve, but experiments will."""
-    return replace(finding, severity=Severity.WARNING) if finding.name == "underfitting" else finding
+def _by_its_answers(finding: Finding, subject: Subject, model: Callable[[], nn.Module]) -> Finding:
+    """Return a pattern of the configured training by what the model itself says of it.
+
+    How low the loss can get tells no curve, but experiments will; and a gap between the losses is no error of a model that
+    is right on the validation split as often as on the other.
+    """
+    mild = finding.name == "underfitting" or (finding.name == "overfitting" and learning.keeps_up(subject, model()))
+    return replace(finding, severity=Severity.WARNING) if mild else finding
 
 
 def sweep(case: Case, asked: Asked = NOTHING) -> Report:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
+from torch import nn
+
 from lossdoc.checks import _compared, _rates, over_regularized
 from lossdoc.errors import NotApplicable
 from lossdoc.experiments import LATE, Experiment, Experiments
-from lossdoc.features.distributions import chi2_tail
+from lossdoc.features.distributions import chi2_tail, normal_tail
 from lossdoc.findings import Answer, Evidence, Finding, Passed, Report, Severity
 from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
 from lossdoc.rule import Rule, checks, examine, patterns
+from lossdoc.scoring import Yardstick
+from lossdoc.subject import Subject
 
 FIRST = "over-regularized"
 WHOLE = "the whole training"
@@ -57,6 +62,20 @@ def report(experiments: Experiments, rules: Iterable[Rule[Any]] | None = None, *
         skipped=skipped,
         measured={**judged.measured, **beside.passed},
     )
+
+
+def keeps_up(subject: Subject, model: nn.Module) -> bool:
+    """Tell whether a trained model is not surely worse on the validation split, by a tenth of what there is to know.
+
+    Its answers are counted, not their loss; of a model whose loss alone is known that cannot be told, and it does not.
+    """
+    stick = Yardstick.of(subject)
+    if stick.measure == "fall of the loss" or stick.chance >= 1:
+        return False
+    new, known = stick.of_model(model, stick.split), stick.of_model(model, "train")
+    lacks, counted = known - new - LEARNED * (1 - stick.chance), sum(stick.labels)
+    error = math.sqrt(new * (1 - new) / counted) if counted else 0.0
+    return lacks <= 0 or (error > 0 and normal_tail(lacks / error) >= CHANCE)
 
 
 def undecided(experiments: Experiments, report: Report) -> bool:

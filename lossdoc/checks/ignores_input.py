@@ -113,6 +113,20 @@ def _redraw(model: nn.Module, seed: int) -> None:
             each.copy_(drawn)
 
 
+def _by_luck(experiments: Experiments, apart: Experiment, gain: float) -> bool:
+    """Tell whether so many more right answers may be due to the one order in which the inputs were shuffled.
+
+    The seeds share it, so that they do not tell how much another one would have changed: counting does.
+    """
+    from lossdoc.features.distributions import normal_tail
+
+    samples = experiments.subject.sizes.get("train")
+    if apart.measure != "accuracy" or not samples:
+        return False
+    error = math.sqrt(2 * apart.train_score * (1 - apart.train_score) / samples)
+    return error > 0 and normal_tail(gain / error) >= CHANCE
+
+
 def _related(experiments: Experiments) -> bool:
     """Tell whether near inputs surely have near targets; not where nothing is near anything."""
     try:
@@ -155,7 +169,7 @@ def _dealt_anew(experiments: Experiments, best: Experiment) -> Answer:
         "steps": float(best.steps),
     }
     known, random = (100 * _compared.share(experiments, one.train_score) for one in (best, apart))
-    if gain.p < CHANCE and known > (1 + LEARNED) * random:
+    if gain.p < CHANCE and known > (1 + LEARNED) * random and not _by_luck(experiments, apart, gain.mean):
         return Passed(f"of real inputs {known:.0f} % was memorized, of shuffled ones {random:.0f} %", facts)
     summary = (
         f"inputs dealt to the targets at random are memorized as well as the real ones ({random:.0f} % and {known:.0f} % of "

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SMALL = 0.01  # of the configured step: the probabilities then move in proportion to it
+MOST = 0.5  # of the targets
 FEW = 20  # different whole numbers: with more it is a count or a measurement, not a class
 
 
@@ -45,6 +46,7 @@ FEW = 20  # different whole numbers: with more it is a count or a measurement, n
             build=specimens.followed_by(specimens.mlp(), "Softmax", dim=-1),
             batches=specimens.fed(specimens.one_hot),
         ),
+        lambda: specimens.binary(batches=specimens.fed(specimens.numbers)),
     ),
     quiet_on=(
         specimens.healthy,
@@ -88,7 +90,9 @@ def label_coding(subject: Subject, *, slower: float = 10.0) -> Answer:
 
     Decided by:
         Targets are one-hot where each row has a single 1 and zeros else, class numbers where they are the whole numbers
-        from 0 to n − 1, n at most 20, each of them there. One-hot rows in a squared or yes-or-no loss after a softmax, and
+        from 0 to n − 1, n at most 20, each of them there; measured values where there are more than 20 different ones
+        and most lie outside of 0 to 1 (for several classes, between the whole numbers), which is an error where the loss
+        takes classes. One-hot rows in a squared or yes-or-no loss after a softmax, and
         class numbers in a squared error, are a warning; an error where a hundredth of a step, as configured, moves the
         probabilities ten times less than with cross-entropy. A loss or step of the user's own is asked about made-up
         answers: it is an error where it costs the samples of one class the same whatever the model answers, or where every
@@ -106,7 +110,7 @@ def label_coding(subject: Subject, *, slower: float = 10.0) -> Answer:
     asked = _answers.probed(subject)
     targets = torch.cat([batch.targets.double() for batch in fetching.take(subject, samples=256)])
     one_hot, counted = samples.one_hot(targets), _numbered(targets)
-    found = _distributions(subject, asked)
+    found = _distributions(subject, asked) or _values(subject, targets)
     if found is None and _answers.is_own(subject):
         found = _number_everywhere(asked, counted) or _silent_class(asked)
     if found is None and _answers.knows_loss(subject):
@@ -123,6 +127,29 @@ def _numbered(targets: Tensor) -> int:
     seen = torch.unique(targets)
     whole = len(seen) in range(2, FEW + 1) and bool((seen == seen.round()).all())
     return len(seen) if whole and float(seen[0]) == 0 and float(seen[-1]) == len(seen) - 1 else 0
+
+
+def _values(subject: Subject, targets: Tensor) -> Evidence | None:
+    """Tell of targets that are measured values, where the loss takes classes: they lie anywhere and do not repeat."""
+    import torch
+
+    from lossdoc import probe
+
+    takes = subject.loss.takes in ("logits", "log-probabilities", "probabilities")
+    if not takes or not _answers.knows_loss(subject) or targets.numel() != len(targets):
+        return None
+    beyond, different = (targets < 0) | (targets > 1), len(torch.unique(targets))
+    broken = (targets != targets.round()) | probe.answers_yes_or_no(subject)  # whole numbers beyond 0 and 1 are no yes or no
+    if different <= FEW or not float((beyond & broken).double().mean()) > MOST:
+        return None
+    return Evidence(
+        f"the targets are values, {different} different ones among {len(targets)} from {float(targets.min()):.3g} to "
+        f"{float(targets.max()):.3g}, and `{subject.loss.word}` takes classes",
+        facts={"measured": float(different), "expected": float(FEW), "tolerance": 0.0},
+        confidence=0.97,
+        causes=("a cross-entropy for the continuous targets of a regression",),
+        remedies=("`mse` for numbers that are measured or counted",),
+    )
 
 
 def _distributions(subject: Subject, asked: _answers.Probe) -> Evidence | None:

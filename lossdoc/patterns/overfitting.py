@@ -70,7 +70,8 @@ def overfitting(
         above 0.5 since, and exceeds training by `turn_gap` of its height. Where validation is rough (see
         noisy-validation), by `rough_sigmas`. Where it is known how many samples n validation has, its gap must also exceed
         `z` (1 %) standard errors of a mean of n losses: losses from 0 to c with mean m vary by at most m·(c − m), and c is
-        taken to be the first loss.
+        taken to be the first loss. In a checkup it is a warning where the trained model knows as much of the validation
+        split, within a tenth, as of the training split: then it is too sure of its answers, not wrong.
 
     Sources:
         - Deep Learning Optimization Methods (study notes), figure 8
