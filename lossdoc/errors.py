@@ -174,8 +174,11 @@ def kind_of(value: object) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the known word nearest to `word`, or an empty text where none is near."""
-    spelled = {each.lower(): each for each in known}
+    """Return `; did you mean 'x'?` for the known word nearest to `word`, or an empty text where none is near.
+
+    What follows a word's last slash is as good as all of it: `loss` is near `metrics/loss`.
+    """
+    spelled = {part.lower(): each for each in known for part in (each.rpartition("/")[2], each)}
     near = difflib.get_close_matches(word.lower(), list(spelled), n=1, cutoff=0.6)
     return f"; did you mean '{spelled[near[0]]}'?" if near else ""
 

@@ -156,7 +156,7 @@ def _checked(made: Mapping[str, Column]) -> Table:
 
 
 def _column(values: Any) -> Column:
-    """Return a column; None and empty text are blank cells, NaN is a logged one."""
+    """Return a column; None and empty text are blank cells, NaN is a logged one, text that is a number is that number."""
     cells = values if isinstance(values, np.ndarray) else _plain(values)
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf" and cells.ndim == 1:
         return Column(cells.astype(np.float64), np.ones(len(cells), dtype=bool))
@@ -166,18 +166,19 @@ def _column(values: Any) -> Column:
 
 
 def _mixed(cells: Sequence[Any]) -> Column:
-    values = np.array([_number(each) for each in cells])
+    read = [_number(each) for each in cells]
+    values = np.array([math.nan if each is None else each for each in read])
     blank = np.array([each is None or each == "" for each in cells], dtype=bool)
-    text = np.array([isinstance(each, str) and each != "" for each in cells], dtype=bool)
+    text = np.array([isinstance(each, str) and each != "" and one is None for each, one in zip(cells, read, strict=True)])
     labels = tuple("" if each is None else str(each) for each in cells) if text.any() else None
     return Column(values, ~blank & ~text, labels, int(text.sum()))
 
 
-def _number(cell: Any) -> float:
+def _number(cell: Any) -> float | None:
     try:
-        return math.nan if isinstance(cell, str) else float(cell)
+        return None if isinstance(cell, str) and "_" in cell else float(cell)
     except (TypeError, ValueError):
-        return math.nan
+        return None
 
 
 def _frame(frame: Any) -> Table:

@@ -74,6 +74,7 @@ def interleaved() -> Frame:
         ({"train": FALL, "val": RISE}, {}, "overfitting"),
         ({"loss": FALL, "val_loss": RISE}, {}, "overfitting"),
         ({"a": FALL, "b": RISE}, {"train": "a", "val": "b"}, "overfitting"),
+        ({"loss": list(map(str, FALL)), "val_loss": [*map(str, RISE)]}, {}, "overfitting"),
         ([{"step": n, "loss": value} for n, value in enumerate(FALL)], {}, "healthy"),
         (Frame(epoch=range(120), loss=FALL, val_loss=RISE), {}, "overfitting"),
         (Frame(index=SimpleNamespace(name=None), loss=FALL), {}, "healthy"),

@@ -28,10 +28,16 @@ def test_all_faults_are_in_one_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "near"), [("relu6", "; did you mean 'relu'?"), ("RELU", "; did you mean 'relu'?"), ("zebra", "")]
+    ("word", "near"),
+    [
+        ("relu6", "; did you mean 'relu'?"),
+        ("RELU", "; did you mean 'relu'?"),
+        ("xent", "; did you mean 'metrics/xent'?"),
+        ("zebra", ""),
+    ],
 )
 def test_did_you_mean(word: str, near: str) -> None:
-    assert did_you_mean(word, ["relu", "linear"]) == near
+    assert did_you_mean(word, ["relu", "linear", "metrics/xent"]) == near
 
 
 def boom() -> None:
