@@ -147,8 +147,11 @@ def _delimiter(rows: Sequence[str]) -> str | None:
         if 2 * (counts.count(counts[0]) - 1) >= len(counts) - 1:
             return each
     widths = [len(row.split()) for row in bare]
-    numbers = all(_is_number(cell) for row in rows[1:] for cell in row.split())
-    return " " if widths[0] > 1 and len(rows) > 1 and len(set(widths)) == 1 and numbers else None
+    if widths[0] < 2 or len(rows) < 2 or len(set(widths)) > 1:
+        return None
+    losses = [place for place, name in enumerate(rows[0].split()) if is_loss(name)]
+    columns = losses if len(losses) > 1 else range(widths[0])  # beside two losses a time may stand, as fastai prints it
+    return " " if all(_is_number(row.split()[place]) for row in rows[1:] for place in columns) else None
 
 
 def _layout(text: bytes, source: str) -> Layout:

@@ -32,7 +32,7 @@ FEW = 7  # points; a series with fewer beside one with more is a summary
 WORD = r"(?!(?i:nan|inf|infinity)\b)[A-Za-z_][\w/.\-@']{0,60}"
 PAIR = re.compile(
     rf"""(?<![\w./])["']?({WORD}(?:\ {WORD}){{0,3}})(?:\ \([a-z ]{{1,20}}\))?["']?"""
-    rf"""\s{{0,8}}[:=(\[]{{0,2}}\s{{0,12}}["']?({NUMBER})(?![\w:])"""
+    rf"""\s{{0,8}}[:=(\[]{{0,2}}\s{{0,12}}["']?({NUMBER})(?![\w:])(?:,(\d{{1,20}})(?![\d.,]))?"""
 )
 COUNTER = re.compile(
     r"""(?i)(?<![a-z/])(global[_ ]?steps?|num_updates|current_steps|steps?|iter(?:ation)?s?|updates?|batch|epochs?)
@@ -56,6 +56,9 @@ SIDE = re.compile(
     r"(?i)(?:^|[\s\[(|:\-_])(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing))?|test(?:ing)?|dev|saving dict)"
     r"(?=[\s\]|:,>)]|$)"
 )
+HEADING = re.compile(r"(?i)^\W{0,8}(val|eval|test|dev)[a-z]{0,10}\b[^\d\n]{0,40}:\s*$")  # of what the lines below measure
+UNSEEN = ("val", "eval", "test", "dev", "saving")  # what the words begin with that name the validation
+RIGHT = ("acc", "accuracy")
 KEPT = ("lr", "learning_rate", "acc", "accuracy", "grad_norm", "norm", "ppl", "perplexity")
 NO_VALUE = ("best", "lowest", "min", "minimum", "final", "from", "target")  # before a loss that is not of now
 ASIDE = ("value", "is", "was")
@@ -93,19 +96,26 @@ def _holds(name: str) -> bool:
 
 
 def _records(found: Sequence[str]) -> Iterator[Record]:
-    """Yield what the lines hold, one record for each that has a name and a number; counters hold until the next."""
+    """Yield what the lines hold, one record for each that has a name and a number; counters hold until the next.
+
+    A heading, as "Test Error:" in PyTorch's quickstart, holds until a blank line, another one, or a line that counts.
+    """
     now: dict[str, float] = {}
+    above = ""
     for line in found:
         if not any(sign.isdigit() for sign in line) and "nan" not in line.lower():
+            heading = HEADING.match(line)
+            above = heading[1].lower() if heading else "" if line.rstrip().endswith(":") or not line.strip() else above
             continue
         counted = _counters(line)
+        above = "" if counted else above
         if counted.get("epoch", 0) % 1 or "'epoch': " in line:  # Hugging Face's line; a step is that of the bar beside it
             now.pop("step", None)
             counted.pop("step", None)
         now.update(counted)
         if SUMMARY in line:
             continue
-        values = _values(line)
+        values = _values(line, above)
         if values:
             yield {**now, **values}
 
@@ -128,8 +138,11 @@ def _counters(line: str) -> dict[str, float]:
     return result
 
 
-def _values(line: str) -> dict[str, float]:
-    """Return the numbers of a line that are losses, rates, accuracies or perplexities, by their names."""
+def _values(line: str, above: str) -> dict[str, float]:
+    """Return the numbers of a line that are losses, rates, accuracies or perplexities, by their names.
+
+    What none of them says is said by the heading `above`, if there is one.
+    """
     if (plain := TUTORIAL.match(line)) is not None:
         return {f"{plain[1]}_loss": float(plain[2])}
     values: dict[str, float] = {}
@@ -140,12 +153,13 @@ def _values(line: str) -> dict[str, float]:
             name = match[1]
         if name is None:
             continue
-        if not has_side(name) and (is_loss(name) or _holds(name)):
+        if not has_side(name) and (is_loss(name) or _holds(name) or name in RIGHT):
             if sides is None:
                 sides = [(side.start(1), side[1].lower()) for side in SIDE.finditer(line)]
-            near = next((side for place, side in reversed(sides) if place < match.end(1)), "")
-            name = f"val_{name}" if near.startswith(("val", "eval", "test", "dev", "saving")) else name
-        values.setdefault(name, float(match[2]))
+            near = next((side for place, side in reversed(sides) if place < match.end(1)), above)
+            name = f"val_{name}" if near.startswith(UNSEEN) else name
+        comma = match[3] is not None and match[2].lstrip("+-").isdecimal()  # "0,25"
+        values.setdefault(name, float(f"{match[2]}.{match[3]}" if comma else match[2]))
     return values if any(map(_holds, values)) else {}
 
 
@@ -163,8 +177,10 @@ def _name(text: str) -> str | None:
         while tokens and tokens[-1].lower().strip("'-.[]()") in JOINED:
             before.insert(0, tokens.pop())
         return None if tokens and tokens[-1].lower() in NO_VALUE else " ".join([*before, last])
-    plain = "_".join(words(" ".join([*tokens[-1:], last])))
-    return next((known for known in KEPT if plain == known or plain.endswith(f"_{known}")), None)
+    parts = words(" ".join([*tokens[-1:], last]))
+    plain = "_".join(parts)
+    found = next((known for known in KEPT if plain == known or plain.endswith(f"_{known}")), None)
+    return f"val_{found}" if found in RIGHT and any(part in VAL for part in parts) else found
 
 
 def _usual(found: Sequence[Record]) -> tuple[list[Record], list[str]]:
