@@ -40,6 +40,6 @@ def candidates(trials: Trials) -> Sequence[Mapping[str, Any]]:
 
 def _same(params: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether two candidates differ in nothing but a hair of the rate."""
-    rates = [each[RATE] for each in (params, other) if RATE in each]
-    near = len(rates) < 2 or 1 / APART < rates[0] / rates[1] < APART
+    one, two = params.get(RATE, 1.0), other.get(RATE, 1.0)
+    near = one < APART * two and two < APART * one
     return near and all(other.get(path) == value for path, value in params.items() if path != RATE)

@@ -72,7 +72,10 @@ def keeps_up(subject: Subject, model: nn.Module) -> bool:
     stick = Yardstick.of(subject)
     if stick.measure == "fall of the loss" or stick.chance >= 1:
         return False
-    new, known = stick.of_model(model, stick.split), stick.of_model(model, "train")
+    try:
+        new, known = stick.of_model(model, stick.split), stick.of_model(model, "train")
+    except NotApplicable:
+        return False
     lacks, counted = known - new - LEARNED * (1 - stick.chance), sum(stick.labels)
     error = math.sqrt(new * (1 - new) / counted) if counted else 0.0
     return lacks <= 0 or (error > 0 and normal_tail(lacks / error) >= CHANCE)

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from lossdoc.checks import _compared, _specimens
+from lossdoc.errors import NotApplicable
 from lossdoc.findings import Answer, Evidence, Passed, Severity
 from lossdoc.ranking import CHANCE, CLEARLY, LEARNED, NEAR
 from lossdoc.rule import rule
@@ -128,7 +129,11 @@ def _holds_down(found: _compared.Compared, pull: float) -> bool:
 
 def likely(subject: Subject) -> bool:
     """Tell whether penalties pull as much as batches differ, or more is dropped than usual: a cause to be tried first."""
-    return _pull(subject) >= MATTERS or max(_dropped(subject), default=0.0) > USUAL
+    try:
+        pull = _pull(subject)
+    except NotApplicable:  # a gradient that cannot be asked for
+        pull = math.nan
+    return pull >= MATTERS or max(_dropped(subject), default=0.0) > USUAL
 
 
 def _dropped(subject: Subject) -> set[float]:
