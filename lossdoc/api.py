@@ -16,7 +16,7 @@ from lossdoc.findings import Report as Plain
 from lossdoc.findings import worst_first
 from lossdoc.logged import Known
 from lossdoc.prints import warned_once
-from lossdoc.showing import Report
+from lossdoc.showing import Report, as_arguments
 
 if TYPE_CHECKING:
     from lossdoc.checkup import Case
@@ -48,6 +48,16 @@ class Given(TypedDict, total=False):
     seed: int
 
 
+@contextlib.contextmanager
+def _told_in_python() -> Iterator[None]:
+    """Let faults that are told name arguments of Python where they name options of the command line."""
+    try:
+        yield
+    except UserError as bad:
+        raise UserError(*(replace(one, message=as_arguments(one.message)) for one in bad.problems)) from None
+
+
+@_told_in_python()
 def diagnose(
     log: Any = None,
     *,
@@ -243,13 +253,16 @@ for _stage in (check, overfit, sweep):  # what help() shows is all that many eve
 
 
 def _advice(trials: Trials) -> Iterator[str]:
-    """Yield the recommended values, where there are any."""
+    """Yield the recommended values, where there are any, and what they gained when they were trained once more."""
+    from lossdoc.applying import confirmation
     from lossdoc.ranking import recommended
 
     best = recommended(trials)
     if best:
         told = (f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in best.items())
         yield "recommended: " + ", ".join(told)
+    if trials.confirmed:
+        yield confirmation(trials)
 
 
 def _range(values: Sequence[Any]) -> Any:

@@ -33,7 +33,7 @@ def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]
             "" if trials.confirmed or _seeds(trials) > 1 else " (99 % of what it learned, or more)"
         )
     if trials.confirmed:
-        yield _confirmed(trials)
+        yield confirmation(trials)
     flat = flat_rates(trials)
     if flat is not None:
         low, high = (f"{rate:.2g}" for rate in flat)
@@ -43,8 +43,8 @@ def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]
             yield f"learning rates from {low} to {high} learn 99 % of what the best does, or more; --seeds 3 tells noise"
 
 
-def _confirmed(trials: Trials) -> str:
-    """Say what the best candidate gained over the configured values, both trained from new seeds."""
+def confirmation(trials: Trials) -> str:
+    """Return what the best candidate gained over the configured values, both trained from new seeds, in words."""
     of = {one.trial.point.index: one for one in scored(replace(trials, trials=trials.confirmed))}
     best = min(of.values(), key=lambda one: one.loss)
     seeds = len(best.losses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -24,7 +25,13 @@ NARROWEST = 40
 COLORS = {"healthy": "#2e8540", "inconclusive": "#6b6b6b", "error": "#c92a2a", "warning": "#b35900", "note": "#1971c2"}
 CELL = "padding:2px 12px 2px 0;text-align:left;vertical-align:top"
 MORE = ".skipped"  # of the report
+OPTION = re.compile(r"--(train|val|step|run|classes|loss|lr|batch-size|steps-per-epoch|n-val|select|ignore)\b(?: COLUMN)?")
 BEST = 5  # trials of a sweep that a table shows
+
+
+def as_arguments(text: str) -> str:
+    """Return a text with the options of the command line as the arguments that Python has in their place: `train=`."""
+    return OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +47,8 @@ class Report(findings.Report):
     def of(cls, report: findings.Report, runs: Sequence[findings.Report] = ()) -> Report:
         """Return a report as one that shows itself."""
         given = {each.name: getattr(report, each.name) for each in fields(findings.Report)}
+        why = None if report.inconclusive is None else as_arguments(report.inconclusive)
+        given |= {"notes": tuple(map(as_arguments, report.notes)), "inconclusive": why}
         return cls(**given, runs=tuple(runs))
 
     def __repr__(self) -> str:

@@ -103,6 +103,14 @@ def test_a_file_is_read_as_the_command_reads_it(tmp_path: Path) -> None:
     assert (alone.run, alone.runs, alone.primary) == ("2", (), "healthy")
 
 
+def test_arguments_are_named_not_options() -> None:
+    with pytest.raises(lossdoc.UserError, match=r"name one with train= \(and val=\)"):
+        lossdoc.diagnose({"epoch": range(9), "wer": FALL[:9]})
+    report = lossdoc.diagnose({"loss_a": FALL, "loss_b": FALL})
+    assert "train= takes another" in report.notes[0]
+    assert "--" not in str(report)
+
+
 def test_none_says_that_nothing_was_logged() -> None:
     losses = [2.3 * 0.9**step for step in range(30)]
     gappy = [None if step in (3, 7) else loss for step, loss in enumerate(losses)]
@@ -332,6 +340,7 @@ def test_a_sweep_writes_nothing_and_recommends(tmp_path: Path, monkeypatch: pyte
     assert len({trial.point.params["optimizer.lr"] for trial in report.matter.trials}) == 4
     assert not list(tmp_path.iterdir())
     assert "optimizer.lr" in report._repr_html_()
+    assert any(line.startswith("confirmed from 3 new seeds") for line in report.advice)
     choices = lossdoc.sweep(
         net(), arrays(), ENTROPY, search="grid", epochs=1, parameters={"optimizer.lr": [0.1, 0.01, 0.001]}
     )
