@@ -261,7 +261,8 @@ def _shown(model: Path, change: Model, *, fitted: bool) -> str:
         from lossdoc.build import fitted as numbers_of  # brings torch
 
         shown = {"preprocess": [dict(step) for step in numbers_of(described)]}
-    return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, default_flow_style=None if fitted else False))
+    flow, width = None if fitted else False, screen(Reporting()).width
+    return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, default_flow_style=flow, width=width))
 
 
 def _written(path: Path, template: str, *, force: bool) -> str:

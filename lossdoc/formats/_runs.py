@@ -40,8 +40,8 @@ def overview(reports: Sequence[Report], screen: Screen) -> RenderableType:
 def _tally(order: Sequence[Report]) -> Text:
     many = Counter(report.primary for report in order if not (report.run or "").endswith("*"))
     counts = ", ".join(f"{count} {name}" for name, count in many.items())  # in the order of the table
-    total = sum(many.values())
-    return Text(f"{total} runs: {counts}", style="bold")
+    together = "" if sum(many.values()) == len(order) else "; a row with * is on all runs of a network"
+    return Text.assemble((f"{sum(many.values())} runs: {counts}", "bold"), together)
 
 
 def _numbers(report: Report) -> tuple[str, str, str]:
