@@ -245,6 +245,7 @@ def sweep(
         plan = planning.plan(case.spec, case.subject, asked, say=said.append)
         trials = sweeping.sweep(plan, root=None if folder is None else Path(folder), say=said.append)
         report = outcome.report(trials)
+    said = [line.partition("; rates from ")[0] for line in said]  # the report itself says between which ends was searched
     return Report.of(replace(report, notes=(*report.notes, *said), advice=tuple(_advice(trials))))
 
 
