@@ -23,7 +23,7 @@ from lossdoc.curve import Curve, Table
 from lossdoc.errors import UserError
 from lossdoc.members import Members
 from lossdoc.reader import Reader, readers
-from lossdoc.readers import _decimals, tensorboard_csv
+from lossdoc.readers import _decimals, csv, tensorboard_csv
 from lossdoc.readers._pattern import matching
 from lossdoc.readers._records import Record, in_nats
 
@@ -159,6 +159,19 @@ def test_every_sample_is_in_the_table_and_every_reader_has_one() -> None:
     found = {str(path.relative_to(LOGS)) for path in LOGS.rglob("*") if path.is_file()}
     assert found == {*SAMPLES, "wandb/two_runs.csv"}
     assert {Path(name).parts[0] for name in SAMPLES} == set(readers.names())
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ('"a b" loss epoch loss\n2.5 - 2.5 \n', True),  # without what stands in quotes both lines have three cells
+        ('loss "a b" time loss\n"3" nan 1 1\n00:12 2.5 2.5 "3"\n', False),
+        ('1 1 loss val_loss\n2.5 "3" - 2.5 x\n', False),
+        ("loss epoch loss time\n2.5 x 2.5 00:12\n", True),
+    ],
+)
+def test_cells_in_quotes_between_blanks(text: str, table: bool) -> None:
+    assert (csv.sniff(text.encode()) > 0) == table
 
 
 @pytest.mark.parametrize("name", SAMPLES)

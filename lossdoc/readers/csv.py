@@ -149,9 +149,11 @@ def _delimiter(rows: Sequence[str]) -> str | None:
     widths = [len(row.split()) for row in bare]
     if widths[0] < 2 or len(rows) < 2 or len(set(widths)) > 1:
         return None
-    losses = [place for place, name in enumerate(rows[0].split()) if is_loss(name)]
-    columns = losses if len(losses) > 1 else range(widths[0])  # beside two losses a time may stand, as fastai prints it
-    return " " if all(_is_number(row.split()[place]) for row in rows[1:] for place in columns) else None
+    names, *body = (row.split() for row in rows)
+    losses = [place for place, name in enumerate(names) if is_loss(name)]
+    if len(losses) > 1 and all(len(cells) == len(names) for cells in body):  # a time may stand beside, as fastai prints it
+        body = [[cells[place] for place in losses] for cells in body]
+    return " " if all(_is_number(cell) for cells in body for cell in cells) else None
 
 
 def _layout(text: bytes, source: str) -> Layout:
