@@ -7,12 +7,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from lossdoc.destination import must_be_writable, writing
 from lossdoc.errors import UserError
-from lossdoc.ranking import flat_rates, no_worse, scored, unchanged
+from lossdoc.ranking import above, flat_rates, no_worse, scored, unchanged
 from lossdoc.spec import Spec
 from lossdoc.spec.edits import edited, written
 from lossdoc.subject import Trials
@@ -45,21 +44,19 @@ def told(spec: Spec, trials: Trials, values: Mapping[str, Any]) -> Iterator[str]
 
 def confirmation(trials: Trials) -> str:
     """Return what the best candidate gained over the configured values, both trained from new seeds, in words."""
-    of = {one.trial.point.index: one for one in scored(replace(trials, trials=trials.confirmed))}
-    best = min(of.values(), key=lambda one: one.loss)
-    seeds = len(best.losses)
-    asked = f"confirmed from {seeds} new seeds"
+    candidates = scored(replace(trials, trials=trials.confirmed))
+    best = min(candidates, key=lambda one: one.loss)
+    asked = f"confirmed from {len(best.losses)} new seeds"
     if not math.isfinite(best.loss):
         return f"{asked}: none of what could be recommended was trained to its end"
-    kept = next((one for one in of.values() if unchanged(trials, one)), None)
+    kept = next((one for one in candidates if unchanged(trials, one)), None)
     ends = f"{asked}: the loss ends at {best.loss:.3g} ± {best.sd:.2g}"
     if kept is None or kept is best:
         return ends + (" as configured, the other candidates above it" if kept is best else "")
     if not math.isfinite(kept.loss):
         return f"{ends}, and as configured it diverges"
-    gains = [now - then for now, then in zip(kept.losses, best.losses, strict=True)]
-    error = stdev(gains) / math.sqrt(seeds)
-    return f"{ends}, as configured at {kept.loss:.3g} ± {kept.sd:.2g}: a gain of {fmean(gains):.2g} ± {error:.1g}"
+    gain, error = above(kept, best)
+    return f"{ends}, as configured at {kept.loss:.3g} ± {kept.sd:.2g}: a gain of {gain:.2g} ± {error:.1g}"
 
 
 def _seeds(trials: Trials) -> int:

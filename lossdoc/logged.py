@@ -169,9 +169,8 @@ def _mixed(cells: Sequence[Any]) -> Column:
     read = [_number(each) for each in cells]
     values = np.array([math.nan if each is None else each for each in read])
     blank = np.array([each is None or each == "" for each in cells], dtype=bool)
-    text = (
-        np.array([isinstance(each, str) and one is None for each, one in zip(cells, read, strict=True)], dtype=bool) & ~blank
-    )
+    unread = np.array([isinstance(each, str) and one is None for each, one in zip(cells, read, strict=True)], dtype=bool)
+    text = unread & ~blank
     labels = tuple("" if each is None else str(each) for each in cells) if text.any() else None
     return Column(values, ~blank & ~text, labels, int(text.sum()))
 

@@ -77,11 +77,16 @@ def no_worse(trials: Trials) -> list[Scored]:
 def _as_good(point: Scored, best: Scored) -> bool:
     if len(best.losses) < 2:
         return point.fall >= AS_GOOD * best.fall
-    differences = [ours - theirs for ours, theirs in zip(point.losses, best.losses, strict=True)]
-    mean, spread = fmean(differences), stdev(differences) / math.sqrt(len(differences))
-    if spread == 0 or mean <= 0:
+    mean, error = above(point, best)
+    if error == 0 or mean <= 0:
         return mean <= 0
-    return f_tail((mean / spread) ** 2, 1, len(differences) - 1) / 2 > CHANCE
+    return f_tail((mean / error) ** 2, 1, len(best.losses) - 1) / 2 > CHANCE
+
+
+def above(point: Scored, best: Scored) -> tuple[float, float]:
+    """Return by how much a point's loss is above another's, seed by seed: the mean and its standard error."""
+    differences = [ours - theirs for ours, theirs in zip(point.losses, best.losses, strict=True)]
+    return fmean(differences), stdev(differences) / math.sqrt(len(differences))
 
 
 def flat_rates(trials: Trials) -> tuple[float, float] | None:

@@ -85,7 +85,7 @@ def main(folder: str, search: str, halving: str, kills: str) -> None:
     made, luck = plan(search, int(halving)), random.Random(f"{search}{halving}")  # noqa: S311 - no secret
     for name in ("first", "whole"):  # what is done for the first time takes longer, and kills would come behind the end
         began = time.monotonic()
-        assert forked(lambda name=name: sweeping.sweep(made, root=Path(folder) / name), None)  # type: ignore[misc]
+        assert forked(partial(sweeping.sweep, made, root=Path(folder) / name), None)
     whole = time.monotonic() - began
     ended = []
     for number in range(int(kills)):
