@@ -64,10 +64,6 @@ NO_VALUE = ("best", "lowest", "min", "minimum", "final", "from", "target")  # be
 ASIDE = ("value", "is", "was")
 JOINED = (*TRAIN, *VAL, "total", "lm", "mean", "avg", "average", "running", "cross", "entropy")
 SUMMARY = "train_runtime"
-PLACE = re.compile(
-    rb"\[ {0,8}\d{1,12}/\d{1,12} \( {0,3}\d{1,3}%\)\]"
-)  # of a sample in its epoch, as PyTorch's MNIST example has it
-SAMPLES = "places as in [640/60000 (1%)] count the samples of an epoch: so does 'step' here"
 SHORT = {"tel": "val_loss", "trl": "train_loss"}  # llm.c
 
 
@@ -91,8 +87,7 @@ def read(data: bytes, source: str) -> list[Table]:
     kept, logs = _with_validation(kept)
     if not kept:
         raise no_loss(source, "no line of it holds a loss that is called so, and it is no table of numbers")
-    places = [SAMPLES] if PLACE.search(data) else []
-    return [table(source, kept, [*notes, *places, *some, *more, *means, *bits, *logs])]
+    return [table(source, kept, [*notes, *some, *more, *means, *bits, *logs])]
 
 
 @lru_cache(maxsize=4096)
