@@ -24,6 +24,7 @@ FIRST = "csv"  # asked before the others: most logs are tables, and the others n
 LARGEST = 4 << 30  # bytes that a compressed log may become
 STDIN = "standard input"
 NOTHING = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # blanks, and the marks of encodings
+OTHERWISE = r": --pattern '(?P<step>\d+).*loss (?P<loss>\S+)' reads lines of any form, each named group a column"
 GZIP = b"\x1f\x8b"
 LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -280,9 +281,13 @@ def _reader(data: bytes, source: str, name: str | Reader | None) -> Reader:
         raise UserError.of(hint, kind="lfs-pointer", file=source)
     chosen = _named(name) if name is not None else _chosen(data[:HEAD], source)[1]
     if chosen is None:
-        what = "binary data" if b"\0" in data[:HEAD] else "text, but no table of numbers"
+        binary = b"\0" in data[:HEAD]
+        what = "binary data" if binary else "text, but no table of numbers"
+        otherwise = "" if binary else OTHERWISE
         known = ", ".join(readers.names())
         raise UserError.of(
-            f"is no log that can be read: it is {what}; lossdoc reads: {known}", kind="unknown-format", file=source
+            f"is no log that can be read: it is {what}; lossdoc reads: {known}{otherwise}",
+            kind="unknown-format",
+            file=source,
         )
     return chosen

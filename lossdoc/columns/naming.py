@@ -44,7 +44,7 @@ LOSS = (
 TRAIN = ("train", "training", "tr", "trn", "learn", "trainings", "entraînement", "entrainement", "entrenamiento", "treino",
          "treinamento", "addestramento", "tränings", "träning", "treningowa", "обучения", "训练", "訓練", "学習", "훈련",
          "학습")  # fmt: skip
-VAL = ("val", "valid", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing", "validierung",
+VAL = ("val", "valid", "vali", "validation", "vl", "dev", "eval", "evaluation", "holdout", "test", "testing", "validierung",
        "validierungs", "validación", "validacion", "validação", "validacao", "validazione", "validatie", "validerings",
        "validering", "walidacyjna", "walidacji", "валидации", "验证", "驗證", "検証", "测试", "검증")  # fmt: skip
 BARE = ("val", "valid", "validation", "dev", "eval", "test")
@@ -55,8 +55,9 @@ RUN = ("run", "runs", "seed", "trial", "replicate", "repetition")
 EPOCH = ("epoch", "epochs", "ep", "epoche", "epochen", "époque", "epoque", "época", "epoca")
 COUNTER_FILLERS = ("global", "num", "n", "current", "trainer", "number", "train", "training", "total", "no")
 RUN_FILLERS = ("id", "name", "number", "no", "random")
-LOSS_FILLERS = ("epoch", "total", "mean", "avg", "entropy")
+LOSS_FILLERS = ("epoch", "step", "total", "mean", "avg", "entropy")
 NO_LOSS = ("scale", "scaler", "acc", "accuracy", "best", "weight", "std", "var", "lr", "improvement", "delta", "grad")
+TIMED = ("time", "batch", "reader", "data", "comm")  # what costs time: Paddle's batch_cost is no loss
 OTHERS: Mapping[str, tuple[str, ...]] = {
     "lr": ("lr", "learning_rate", "train_lr", "lr0", "lr_adam", "lr_sgd", "x_lr0", "lr_pg0", "train_learning_rate"),
     "train_accuracy": ("acc", "accuracy", "train_acc", "train_accuracy", "training_accuracy", "accuracy_train", "acc_train"),
@@ -69,6 +70,8 @@ NO_LOSS_OF_VAL = ("top", "top1", "top5", "f1", "auc", "precision", "recall", "ma
                   "reward", "psnr", "ssim", "r2", "corr", "time", "runtime", "second", "seconds", "sec", "speed", "samples",
                   "tokens", "size", "count", "correct", "rate", "batch", *STEP)  # fmt: skip
 SUFFIXES = tuple(word for word in LOSS if len(word) > 3 or not word.isascii())  # German writes compounds, Chinese no blanks
+
+FEW = 7  # points, below which no verdict is given
 
 Ranked = list[tuple[tuple[int, ...], str]]
 
@@ -108,8 +111,9 @@ def choose(
         notes += [f"'{name}' holds no number and is left out" for name in named if name not in losses]
     else:
         losses = named  # the error will name it
-    val = val or _pick(_ranked(losses, VAL, need=True), "val", notes)
-    train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, need=False), "train", notes)
+    few = [name for name in losses if np.count_nonzero(table.columns[name].logged) < FEW]
+    val = val or _pick(_ranked(losses, VAL, few, need=True), "val", notes)
+    train = train or _pick(_ranked([name for name in losses if name != val], TRAIN, few, need=False), "train", notes)
     if train is not None and val is None:
         val = _bare(table, numeric, train, notes)
     if train is None and val is None:
@@ -189,12 +193,14 @@ def _must_hold_numbers(table: Table, *names: str | None) -> None:
 def is_loss(name: str) -> bool:
     """Tell whether a name is that of a loss, of either side."""
     parts = words(name)
-    return any(part in LOSS for part in parts) and not any(part in NO_LOSS for part in parts)
+    named = {*parts} & {*LOSS}
+    return bool(named) and not any(part in NO_LOSS for part in parts) and not (named == {"cost"} and {*parts} & {*TIMED})
 
 
-def _ranked(names: Sequence[str], side: Sequence[str], *, need: bool) -> Ranked:
+def _ranked(names: Sequence[str], side: Sequence[str], few: Sequence[str], *, need: bool) -> Ranked:
     """Rank losses of one side: a word of that side, then few other words, then better words, then epochs' before steps'.
 
+    Those with too `few` points to be judged come after steps', as an epoch's losses do in a run of three epochs.
     With `need` only names with a word of the side will do, without it also names that have a word of no side.
     """
     ranked = []
@@ -205,7 +211,9 @@ def _ranked(names: Sequence[str], side: Sequence[str], *, need: bool) -> Ranked:
             continue
         loss = min(LOSS.index(part) for part in parts if part in LOSS)
         extra = sum(part not in (*side, *LOSS, *LOSS_FILLERS) for part in parts)
-        ranked.append(((int(not own), extra, loss, side.index(own[0]) if own else 0, int("step" in parts)), name))
+        extra += "entropy" in parts and "cross" not in parts  # an agent's, that it is given for exploring
+        place = side.index(own[0]) if own else 0
+        ranked.append(((int(not own), extra, loss, place, int(name in few), int("step" in parts)), name))
     return sorted(ranked, key=lambda item: item[0])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from lossdoc.columns.naming import TRAIN, VAL, is_loss, words
 from lossdoc.curve import Column, Table
 from lossdoc.errors import UserError
+from lossdoc.reader import OTHERWISE
 
 Record = dict[str, float | str]
 DEEPEST = 4  # levels of nested names that are read
@@ -21,6 +22,7 @@ WIDEST = 1000  # columns; detectron2 writes some hundreds
 MODES = ("mode", "split", "phase", "stage", "subset", "event", "type", "kind")
 NUMBER = r"[-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|(?i:nan|inf(?:inity)?))"
 OF_PERPLEXITY = "there is no loss: the logarithm of the perplexity stands in for it"
+REPEATED = "'{name}' repeats its last value where nothing new was logged: repeats count as blank"
 ZEROS = (
     "{count} logged {losses} exactly 0, which is no success: trainers that filter nan "
     "(Hugging Face's logging_nan_inf_filter) log 0 after an overflow"
@@ -121,6 +123,36 @@ def table(source: str, records: Sequence[Record], notes: Iterable[str] = ()) -> 
     return Table(source, {name: _column([record.get(name, "") for record in records]) for name in names}, tuple(told))
 
 
+def tabled(source: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Make a table of the cells of one that was written for people, in which a training loss stands again until the next."""
+    cells = [cell for row in rows for cell in row]
+    comma = any("," in cell for cell in cells) and not any(re.fullmatch(r"-?\d+\.\d+", cell) for cell in cells)
+    records: list[Record] = [
+        {
+            name: value
+            for name, cell in zip(names, row, strict=False)
+            if (value := number(cell.replace(",", ".") if comma else cell)) is not None
+        }
+        for row in rows
+    ]
+    trained = [name for name in names if is_loss(name) and "rain" in name]
+    notes = [REPEATED.format(name=name) for name in trained if unrepeat(records, name)]
+    return table(source, records, notes)
+
+
+def unrepeat(records: Sequence[Record], name: str) -> int:
+    """Take out a loss that is the one of the record above, to the last digit; return how many were."""
+    last: float | str | None = None
+    count = 0
+    for record in records:
+        value = record.get(name)
+        if value is not None and value == last:
+            del record[name]
+            count += 1
+        last = last if value is None else value
+    return count
+
+
 @lru_cache(maxsize=4096)
 def is_perplexity(name: str) -> bool:
     """Tell whether a name is that of a perplexity: the exponential of a loss."""
@@ -178,7 +210,7 @@ def _column(cells: Sequence[float | str]) -> Column:
 
 def no_loss(source: str, what: str) -> UserError:
     """Make the error of a text in which no line of a log was found."""
-    return UserError.of(f"is no log that can be read: {what}", kind="no-log", file=source)
+    return UserError.of(f"is no log that can be read: {what}{OTHERWISE}", kind="no-log", file=source)
 
 
 def found_in(lines: Iterable[str], pattern: re.Pattern[str]) -> int:

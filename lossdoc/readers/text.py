@@ -10,12 +10,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
-from lossdoc.columns.naming import TRAIN, VAL, is_bare, is_loss, words
+from lossdoc.columns.naming import TIMED, TRAIN, VAL, is_bare, is_loss, words
 from lossdoc.curve import Table
 from lossdoc.reader import Reader
+from lossdoc.readers._counters import counters, says_how_many
+from lossdoc.readers._phrases import plain, without_progress
 from lossdoc.readers._records import (
     NUMBER,
+    REPEATED,
     Record,
     counted_on,
     has_side,
@@ -25,35 +29,20 @@ from lossdoc.readers._records import (
     loss_of,
     no_loss,
     table,
+    unrepeat,
 )
 from lossdoc.readers._text import lines, whole
 
 FEW = 7  # points; a series with fewer beside one with more is a summary
-WORD = r"(?!(?i:nan|inf|infinity)\b)[A-Za-z_][\w/.\-@']{0,60}"
+WORD = r"(?!(?i:nan|inf|infinity)\b)[^\W\d][\w/.\-@']{0,60}"
 PAIR = re.compile(
     rf"""(?<![\w./])["']?({WORD}(?:\ {WORD}){{0,3}})(?:\ \([a-z ]{{1,20}}\))?["']?"""
-    rf"""\s{{0,8}}[:=(\[]{{0,2}}\s{{0,12}}["']?({NUMBER})(?![\w:])(?:,(\d{{1,20}})(?![\d.,]))?"""
-)
-COUNTER = re.compile(
-    r"""(?i)(?<![a-z/])(global[_ ]?steps?|num_updates|current_steps|steps?|iter(?:ation)?s?|updates?|batch|epochs?)
-    ["']?\s{0,4}(?:at\s|[:=\[(\#|]\s{0,4}){0,3}\s{0,12}["']?0*(\d+(?:\.\d+)?)(?![\w%])""",
-    re.VERBOSE,
-)
-STEPS = ("globalstep", "numupdate", "currentstep", "step", "iter", "iteration", "update", "batch")  # the best first
-ODD = (  # counters without a name: llm.c, build-nanogpt, ESPnet; then a place among all, as bars and fairseq have it
-    (re.compile(r"^s:(\d+)\s"), "step"),
-    (re.compile(r"^(\d+) (?:train|val) [-+\d.na]"), "step"),
-    (re.compile(r"(?:^|\s)(\d+)epoch results:"), "epoch"),
-    (re.compile(r"\[(\d{1,9})/\d{1,9}\]\s?\[\d{1,9}/\d{1,9}\]"), "epoch"),  # PyTorch's DCGAN tutorial
-    (re.compile(r"\[\d{1,9}/\d{1,9}\]\s?\[(\d{1,9})/\d{1,9}\]"), "step"),
-    (re.compile(r"^\[(\d+),\s{1,8}\d+\] "), "epoch"),  # PyTorch's CIFAR tutorial
-    (re.compile(r"^\[\d+,\s{1,8}(\d+)\] "), "step"),
-    (re.compile(r"(?:\[\s{0,8}|^\s{0,8}|\|\s{0,8})(\d{1,12})/\s{0,8}\d{1,12}(?![\d/.]|\s\d\d:)"), "step"),
-    (re.compile(r":\s{1,12}(\d{1,12}) / \d{1,12}\s"), "step"),
+    rf"""\s{{0,8}}[:=(\[]{{0,2}}\s{{0,12}}\[{{0,2}}["']?((?>{NUMBER}))"""
+    r"""(?:f([-+]?\d{1,2})|nats|bits)?(?![\w:])(?:,(\d{1,20})(?![\d.,]))?"""  # 2.3f-1 is Julia's 0.23
 )
 TUTORIAL = re.compile(rf"^\d+ (train|val) ({NUMBER})$")
 SIDE = re.compile(
-    r"(?i)(?:^|[\s\[(|:\-_])(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing))?|test(?:ing)?|dev|saving dict)"
+    r"(?i)(?:^|[\s\[(|:\-_])(train(?:ing)?|val(?:id?|idation|idating)?|eval(?:uat(?:ion|ing))?|test(?:ing)?|dev|saving dict)"
     r"(?=[\s\]|:,>)]|$)"
 )
 HEADING = re.compile(r"(?i)^\W{0,8}(val|eval|test|dev)[a-z]{0,10}\b[^\d\n]{0,40}:\s*$")  # of what the lines below measure
@@ -62,6 +51,8 @@ RIGHT = ("acc", "accuracy")
 KEPT = ("lr", "learning_rate", "acc", "accuracy", "grad_norm", "norm", "ppl", "perplexity")
 NO_VALUE = ("best", "lowest", "min", "minimum", "final", "from", "target")  # before a loss that is not of now
 ASIDE = ("value", "is", "was")
+SAYS_NOTHING = ("the", "current", "this", "its", "a", "and", "with", "info", "debug", "warning", "root")  # of what a loss is
+MARK = "\xa0"  # between what a loss is of and its name
 JOINED = (*TRAIN, *VAL, "total", "lm", "mean", "avg", "average", "running", "cross", "entropy")
 SUMMARY = "train_runtime"
 SHORT = {"tel": "val_loss", "trl": "train_loss"}  # llm.c
@@ -78,16 +69,16 @@ def sniff(head: bytes) -> float:
 
 def read(data: bytes, source: str) -> list[Table]:
     """Read the lines that hold a loss."""
-    found = list(_records(lines(data)))
-    kept, notes = _usual(found)
+    kept, notes = _usual(_told_apart(list(_records(without_progress(lines(data))))))
     kept, some = counted_on(kept, "step")
     kept, more = _without_summaries(kept)
     kept, means = _without_means(kept)
+    kept, held = _without_repeats(kept)
     kept, bits = in_nats(kept)
     kept, logs = _with_validation(kept)
     if not kept:
         raise no_loss(source, "no line of it holds a loss that is called so, and it is no table of numbers")
-    return [table(source, kept, [*notes, *some, *more, *means, *bits, *logs])]
+    return [table(source, kept, [*notes, *some, *more, *means, *held, *bits, *logs])]
 
 
 @lru_cache(maxsize=4096)
@@ -107,35 +98,17 @@ def _records(found: Sequence[str]) -> Iterator[Record]:
             heading = HEADING.match(line)
             above = heading[1].lower() if heading else "" if line.rstrip().endswith(":") or not line.strip() else above
             continue
-        counted = _counters(line)
+        counted = counters(line)
         above = "" if counted else above
         if counted.get("epoch", 0) % 1 or "'epoch': " in line:  # Hugging Face's line; a step is that of the bar beside it
             now.pop("step", None)
             counted.pop("step", None)
-        now.update(counted)
-        if SUMMARY in line:
+        values = {} if SUMMARY in line else _values(plain(line), above)
+        if not values and says_how_many(line):
             continue
-        values = _values(line, above)
+        now.update(counted)
         if values:
             yield {**now, **values}
-
-
-def _counters(line: str) -> dict[str, float]:
-    named: dict[str, float] = {}
-    places: set[int] = set()
-    for match in COUNTER.finditer(line):
-        places.add(match.start(2))
-        key = match[1].lower().replace("_", "").replace(" ", "").rstrip("s")
-        named.setdefault(key, float(match[2]))
-    result = {"epoch": named["epoch"]} if "epoch" in named else {}
-    step = next((named[key] for key in STEPS if key in named), None)
-    if step is not None:
-        result["step"] = step
-    for pattern, name in ODD:
-        if name not in result:  # the 3/10 of "Epoch [3/10]" is no step
-            odd = next((odd for odd in pattern.finditer(line) if odd.start(1) not in places), None)
-            result.update({name: float(odd[1])} if odd is not None else {})
-    return result
 
 
 def _values(line: str, above: str) -> dict[str, float]:
@@ -148,7 +121,7 @@ def _values(line: str, above: str) -> dict[str, float]:
     values: dict[str, float] = {}
     sides: list[tuple[int, str]] | None = None
     for match in PAIR.finditer(line):
-        name = _name(match[1])
+        name, of = _name(match[1])
         if name is None and is_bare(match[1]) and line[match.end(1)] in "=:":
             name = match[1]
         if name is None:
@@ -158,29 +131,62 @@ def _values(line: str, above: str) -> dict[str, float]:
                 sides = [(side.start(1), side[1].lower()) for side in SIDE.finditer(line)]
             near = next((side for place, side in reversed(sides) if place < match.end(1)), above)
             name = f"val_{name}" if near.startswith(UNSEEN) else name
-        comma = match[3] is not None and match[2].lstrip("+-").isdecimal()  # "0,25"
-        values.setdefault(name, float(f"{match[2]}.{match[3]}" if comma else match[2]))
+        values.setdefault(f"{of}{MARK}{name}" if of else name, _number(match[2], match[3], match[4]))
     return values if any(map(_holds, values)) else {}
 
 
+def _number(text: str, power: str | None, decimals: str | None) -> float:
+    """Return a number as it is printed, with Julia's power of ten behind "f", or with the decimals behind a comma."""
+    if power is not None:
+        return float(f"{text}e{power}")
+    return float(f"{text}.{decimals}" if decimals is not None and text.lstrip("+-").isdecimal() else text)
+
+
 @lru_cache(maxsize=4096)
-def _name(text: str) -> str | None:
-    """Return the quantity that the words before a number name, None where it is none that is read."""
+def _name(text: str) -> tuple[str | None, str]:
+    """Return the quantity that the words before a number name, None where it is none that is read, and what it is of.
+
+    "KL loss" is the "loss" of "KL".
+    """
     tokens = text.split()
     while len(tokens) > 1 and tokens[-1].lower() in ASIDE:
         tokens.pop()
     last = tokens.pop().strip("'-.")
     if last.lower() in SHORT:
-        return SHORT[last.lower()]
+        return SHORT[last.lower()], ""
+    if last.lower() in (*TRAIN, *VAL) and tokens and is_loss(tokens[-1]):  # "loss train: 2.1", as litgpt has it
+        return f"{last}_{tokens[-1]}", ""
     if is_loss(last):
         before: list[str] = []
         while tokens and tokens[-1].lower().strip("'-.[]()") in JOINED:
             before.insert(0, tokens.pop())
-        return None if tokens and tokens[-1].lower() in NO_VALUE else " ".join([*before, last])
+        of = tokens[-1].strip("'-.[]()") if tokens else ""
+        if of.lower() in NO_VALUE or (last.lower() == "cost" and of.lower() in TIMED):
+            return None, ""
+        return " ".join([*before, last]), "" if of.lower() in SAYS_NOTHING or re.search(r"\d", of) else of
     parts = words(" ".join([*tokens[-1:], last]))
-    plain = "_".join(parts)
-    found = next((known for known in KEPT if plain == known or plain.endswith(f"_{known}")), None)
-    return f"val_{found}" if found in RIGHT and any(part in VAL for part in parts) else found
+    name = "_".join(parts)
+    found = next((known for known in KEPT if name == known or name.endswith(f"_{known}")), None)
+    return f"val_{found}" if found in RIGHT and any(part in VAL for part in parts) else found, ""
+
+
+def _told_apart(found: list[Record]) -> list[Record]:
+    """Return the records with names that say what a loss is of where there are several; else the name says enough."""
+    counts = Counter(name for record in found for name in record)
+    of: dict[str, list[str]] = {}
+    for name in counts:
+        of.setdefault(name.rpartition(MARK)[2], []).append(name)
+    called = {}
+    for name, own in of.items():
+        least = max(3, max(counts[each] for each in own) / FEW)
+        usual = [each for each in own if counts[each] >= least]
+        called.update({each: each.replace(MARK, " ") if len(usual) > 1 else name for each in own})
+    result: list[Record] = []
+    for record in found:
+        result.append({})
+        for name, value in record.items():
+            result[-1].setdefault(called[name], value)
+    return result
 
 
 def _usual(found: Sequence[Record]) -> tuple[list[Record], list[str]]:
@@ -201,7 +207,7 @@ def _usual(found: Sequence[Record]) -> tuple[list[Record], list[str]]:
 def _without_summaries(found: list[Record]) -> tuple[list[Record], list[str]]:
     """Leave out training losses of few points beside one of many: means over an epoch or over the run."""
     counts = Counter(name for record in found for name in record if is_loss(name))
-    if counts["loss"] < FEW:
+    if max((count for name, count in counts.items() if name.lower() == "loss"), default=0) < FEW:
         return found, []
     few = {name for name, count in counts.items() if count < FEW and any(word in TRAIN for word in words(name))}
     kept = [{name: value for name, value in record.items() if name not in few} for record in found]
@@ -220,6 +226,19 @@ def _without_means(found: list[Record]) -> tuple[list[Record], list[str]]:
             seen.add(at)
     lost = sum("loss" in record for record in found) - sum("loss" in record for record in kept)
     return kept, [f"{lost} means over an epoch, beside the validation loss, are left out of 'loss'"] if lost else []
+
+
+def _without_repeats(found: list[Record]) -> tuple[list[Record], list[str]]:
+    """Leave out what a bar shows again at every step until the next epoch: losses of validation, and means over an epoch."""
+    notes = []
+    for name in {name: None for record in found for name in record if is_loss(name)}:
+        if not ({*words(name)} & {*VAL, "epoch"}):
+            continue
+        values = [record[name] for record in found if name in record]
+        if 3 * (1 + sum(before != after for before, after in pairwise(values))) <= len(values) >= FEW:
+            unrepeat(found, name)
+            notes.append(REPEATED.format(name=name))
+    return found, notes
 
 
 def _with_validation(found: list[Record]) -> tuple[list[Record], list[str]]:
