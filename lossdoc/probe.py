@@ -22,7 +22,7 @@ from lossdoc.fetching import take
 from lossdoc.measuring import Losses, Objective, logits_in
 from lossdoc.randomness import seeded
 from lossdoc.regularization import unregularized
-from lossdoc.samples import shapes
+from lossdoc.samples import one_hot, shapes
 from lossdoc.subject import Batch, Subject, kept
 from lossdoc.train import State, Training, begin, gradients, start
 
@@ -284,6 +284,14 @@ def class_rows(subject: Subject, outputs: Tensor, targets: Any) -> Tensor | None
     if outputs.shape[:1] + outputs.shape[2:] == targets.shape:
         return outputs.movedim(1, -1).reshape(-1, outputs.shape[1])
     return None
+
+
+def one_of_several(subject: Subject, outputs: Tensor, targets: Any) -> bool:
+    """Tell whether a row of outputs names one class of several: the targets are a label for each, or one-hot rows."""
+    rows = class_rows(subject, outputs, targets)
+    if rows is not None:
+        return rows.shape[1] > 1
+    return isinstance(targets, Tensor) and targets.shape == outputs.shape and one_hot(targets)
 
 
 def scores_and_labels(subject: Subject, seen: Start) -> tuple[Floats, Labels] | None:

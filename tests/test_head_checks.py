@@ -223,6 +223,13 @@ def one_hot_subject(classes: int, optimizer: Any, loss: Any) -> Subject:
     return specimens.with_recipe(subject, optimizer=optimizer)
 
 
+def test_one_hot_rows_ask_for_a_softmax() -> None:
+    loss = OwnLoss(lambda shares, rows: -(rows * shares.clamp_min(1e-7).log()).sum(-1).mean(), takes="probabilities")
+    subject = one_hot_subject(3, Sgd(lr=0.1), loss)
+    found = answer("missing-activation", replace(subject, build=specimens.followed_by(specimens.mlp(3), "ReLU")))
+    assert found.remedies == ("end the model in a softmax",)
+
+
 @pytest.mark.parametrize("classes", [3, 4, 10])
 def test_squared_error_after_a_softmax_slows_gradient_descent_by_the_formula(classes: int) -> None:
     evidence = answer("label-coding", one_hot_subject(classes, Sgd(lr=0.1), Mse()))

@@ -333,6 +333,16 @@ def test_a_loss_of_ones_own_is_averaged() -> None:
     assert checks.get("summed-loss").fires(applied(Patient(sick), change, None).subject) is None
 
 
+@pytest.mark.parametrize(("end", "told"), [("", "add softmax"), (", relu", "end the model in softmax, not in relu")])
+def test_a_loss_of_ones_own_that_was_found_to_take_probabilities_gets_them(end: str, told: str) -> None:
+    body = BODY.replace("classes}", "classes}" + end)
+    text = HEAD + body + "loss: {call: 'lossdoc.specimens:entropy_of_probabilities'}"
+    (change,) = proposed("head", text, "missing-activation")
+    assert change.summary.startswith(told)
+    assert change.values["model.layers"] == ["flatten", LINEAR, "relu", LAST, "softmax"]
+    assert proposed("head", text, "initial-loss") == []
+
+
 def uphill(model: Any, batch: Any, optimizer: Any, loss_fn: Any) -> Any:
     optimizer.zero_grad()
     loss = loss_fn(model(batch.inputs), batch.targets)

@@ -98,7 +98,7 @@ def missing_activation(subject: Subject, *, rounding: float = 1e-3) -> Answer:
         return Passed(f"the outputs are {takes}, as {taker} takes them")
     inside = function in ("Sigmoid", "Hardsigmoid") and takes == "probabilities"
     normalized = inside and _answers.normalizes(_answers.probed(subject))
-    activation = "sigmoid" if rows is None or rows.shape[1] < 2 else "softmax"
+    activation = "softmax" if probe.one_of_several(subject, outputs, batch.targets) else "sigmoid"
     return Evidence(
         f"{taker} takes {takes}, the outputs are none: {wrong}",
         facts={"measured": off, "expected": 0.0, "tolerance": rounding},

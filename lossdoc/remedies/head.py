@@ -31,7 +31,7 @@ def changes(patient: Patient, finding: Finding) -> Iterator[Change]:
     if ends is None:
         return
     layers, now = patient.written, _names(patient, ends[1])
-    wanted = _wanted(patient)
+    wanted = _wanted(patient, finding)
     yield from _width(patient, ends[0])
     if wanted is not None and now != wanted:
         values = {"model.layers": [*layers[: ends[1]], *wanted]}
@@ -54,9 +54,12 @@ def _names(patient: Patient, first: int) -> list[str]:
     return names
 
 
-def _wanted(patient: Patient) -> list[str] | None:
-    """Return the activations that belong at the end, None where the loss does not say."""
+def _wanted(patient: Patient, finding: Finding) -> list[str] | None:
+    """Return the activations that belong at the end, None where neither the loss nor what was found of it says."""
     loss = patient.subject.loss
+    if loss.takes == "unknown" and finding.name == "missing-activation":  # the user's own: probabilities, as was measured
+        batch, outputs = probe.first_answer(patient.subject)
+        return ["softmax"] if probe.one_of_several(patient.subject, outputs, batch.targets) else ["sigmoid"]
     if loss.takes == "probabilities":
         return ["sigmoid"] if isinstance(loss, Bce) or loss.word.endswith("BCELoss") else ["softmax"]
     known: dict[str, list[str]] = {"logits": [], "values": [], "scores": [], "log-probabilities": ["log_softmax"]}
