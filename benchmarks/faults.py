@@ -258,6 +258,9 @@ def main() -> None:
         except Unknown as why:
             skipped[facts["id"]] = str(why)
             return None
+        except Exception as why:  # noqa: BLE001 - one program is skipped aloud, the others go on
+            skipped[facts["id"]] = f"could not be run: {type(why).__name__}: {why}"
+            return None
 
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(asked.jobs) as pool:
