@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,9 @@ def splits(
     steps: list[list[Any]] | None = None,
     *,
     apart: bool = False,
+    copied: bool = False,
+    numbers: bool = False,
+    width: int | None = None,
     train: int | None = None,
     validation: int | None = None,
     **given: Any,
@@ -32,28 +36,39 @@ def splits(
 
     `encode` says how classes are written down: "labels" (n,), "column" of numbers (n,), "one-hot" (n, k) or "signs" (n,).
     `steps` are the steps of preprocessing of the targets, in order. `apart`: the inputs were shuffled, the targets not.
-    The first `train` samples are for training and the next `validation` for validation, where that is said.
+    The first `train` samples are for training and the next `validation` for validation, where that is said; where there
+    are not as many, both are fewer in proportion. `copied`: the inputs are the targets, for an autoencoder. `numbers`:
+    whole numbers are no token numbers. `width`: one-hot targets have more columns than there are classes.
     """
     inputs, targets = SOURCES[source](**given)
-    inputs = np.ascontiguousarray(inputs if inputs.dtype.kind in "iu" and source == "tokens" else inputs.astype(np.float32))
+    whole = inputs.dtype.kind in "iu" and source == "tokens" and not numbers
+    inputs = np.ascontiguousarray(inputs if whole else inputs.astype(np.float32))
+    targets = inputs if copied else targets
     if apart:
         inputs = inputs[np.random.default_rng(0).permutation(len(inputs))]
     if targets.dtype.kind in "iu":
-        targets = encoded(targets, encode)
+        targets = encoded(targets, encode, width)
     for step in steps or []:
         targets = prepared(targets.astype(np.float64), *step).astype(np.float32)
-    if train is None:
+    if encode == "flat":
+        targets = targets.reshape(len(targets), -1)
+    if train is None and validation is not None:
+        train = max(len(inputs) - validation, len(inputs) // 2)
+    if train is None or (validation is None and train > len(inputs)):
         return inputs, targets
+    asked = train + (validation or 0)
+    if asked > len(inputs):
+        train, validation = len(inputs) * train // asked, len(inputs) * (validation or 0) // asked
     end = train + (validation if validation is not None else len(inputs) - train)
     if end == train:
         return {"train": (inputs[:train], targets[:train])}
     return {"train": (inputs[:train], targets[:train]), "validation": (inputs[train:end], targets[train:end])}
 
 
-def encoded(labels: Array, how: str) -> Array:
+def encoded(labels: Array, how: str, width: int | None = None) -> Array:
     """Return class numbers (n,) as `how` says."""
     if how == "one-hot":
-        return np.eye(labels.max() + 1, dtype=np.float32)[labels]
+        return np.eye(width or labels.max() + 1, dtype=np.float32)[labels]
     if how == "column":
         return labels.astype(np.float32)
     return 2.0 * labels.astype(np.float32) - 1 if how == "signs" else labels.astype(np.int64)
@@ -78,7 +93,9 @@ def prepared(values: Array, step: str, *numbers: float) -> Array:
 
 
 # Sources ---------------------------------------------------------------------------------------------------------------
-def blobs(n: int = 1000, centers: int = 3, features: int = 2, std: float = 1.0, seed: int | None = 0) -> Pair:
+def blobs(
+    n: int = 1000, centers: int | list[list[float]] = 3, features: int = 2, std: float = 1.0, seed: int | None = 0
+) -> Pair:
     from sklearn.datasets import make_blobs
 
     return make_blobs(n_samples=n, centers=centers, n_features=features, cluster_std=std, random_state=seed)
@@ -97,34 +114,71 @@ def moons(n: int = 1000, noise: float | None = 0.1, seed: int | None = 0) -> Pai
 
 
 def made_classes(
-    n: int = 1000, features: int = 20, informative: int | None = None, classes: int = 2, seed: int | None = 0
+    n: int = 1000,
+    features: int = 20,
+    informative: int | None = None,
+    classes: int = 2,
+    seed: int | None = 0,
+    *,
+    redundant: int = 0,
+    clusters: int = 1,
+    **more: Any,
 ) -> Pair:
+    """As scikit-learn's make_classification; `more` goes to it as it is."""
     from sklearn.datasets import make_classification
 
-    informative = informative or max(min(features, 2 * classes), math.ceil(math.log2(2 * classes)))
+    informative = informative or max(min(features - redundant, 2 * classes), math.ceil(math.log2(2 * classes * clusters)))
     return make_classification(
         n,
         features,
         n_informative=min(informative, features),
-        n_redundant=0,
+        n_redundant=redundant,
         n_classes=classes,
-        n_clusters_per_class=1,
+        n_clusters_per_class=clusters,
         random_state=seed,
+        **more,
     )
 
 
-def made_numbers(n: int = 1000, features: int = 10, noise: float = 0.0, seed: int | None = 0, targets: int = 1) -> Pair:
+def made_numbers(
+    n: int = 1000,
+    features: int = 10,
+    noise: float = 0.0,
+    seed: int | None = 0,
+    targets: int = 1,
+    *,
+    informative: int = 10,
+    bias: float = 0.0,
+) -> Pair:
     from sklearn.datasets import make_regression
 
-    return make_regression(n, features, noise=noise, random_state=seed, n_targets=targets)
+    return make_regression(
+        n, features, n_informative=informative, noise=noise, random_state=seed, n_targets=targets, bias=bias
+    )
 
 
-def table(name: str, n: int | None = None) -> Pair:
-    """One of scikit-learn's tables: iris, wine, digits, diabetes, breast_cancer."""
+def inline(x: list[Any], y: list[Any], n: int = 0, classes: int | None = None) -> Pair:  # noqa: ARG001 - all have an n
+    """What is written down itself; class numbers where there are classes."""
+    inputs, targets = np.asarray(x, float), np.asarray(y)
+    return inputs, targets.astype(np.int64 if classes else np.float32)
+
+
+def table(
+    name: str,
+    n: int | None = None,
+    *,
+    classes: int | None = None,
+    features: int | None = None,
+    shape: list[int] | None = None,
+) -> Pair:
+    """One of scikit-learn's tables: iris, wine, digits, diabetes, breast_cancer; the first few classes or columns."""
     from sklearn import datasets
 
     inputs, targets = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return mixed(inputs, targets, n)
+    if classes is not None:
+        inputs, targets = inputs[targets < classes], targets[targets < classes]
+    inputs = inputs[:, :features]
+    return mixed(inputs.reshape(-1, *shape) if shape else inputs, targets, n)
 
 
 def mixed(inputs: Array, targets: Array, n: int | None = None, seed: int = 0) -> Pair:
@@ -214,7 +268,10 @@ def evaluated(formula: str, inputs: Array) -> Array:
     Raises:
         ValueError: when it holds anything else.
     """
-    tree = ast.parse(formula.split("=", 1)[-1].strip().replace("^", "**").replace("np.", ""), mode="eval")
+    plain = re.sub(r"^[^=<>!]*(?<![=<>!])=(?!=)", "", formula).strip().replace("^", "**").lower()
+    plain = re.sub(r"\b(?:np|numpy|math|tf)\.", "", plain)
+    plain = re.sub(r"\bx(?:_(\d+)|\[(\d+)\])", lambda found: f"x{found[1] or found[2]}", plain)
+    tree = ast.parse(re.sub(r"(?<![\w.])(\d+(?:\.\d+)?) ?(?=(?:x|sin|cos|exp)\b)", r"\1*", plain), mode="eval")
     names = {f"x{place}": column for place, column in enumerate(inputs.T)} | {"x": inputs[:, 0], "pi": math.pi}
     names |= {f"x{place + 1}": column for place, column in enumerate(inputs.T) if f"x{place + 1}" not in names}
     known = names | {name: getattr(np, name) for name in FUNCTIONS} | {"sum": np.sum, "mean": np.mean}
@@ -271,5 +328,5 @@ def stand_in(shape: list[int], classes: int | None = None, n: int = 1000, seed: 
 SOURCES: Mapping[str, Callable[..., Pair]] = {
     "blobs": blobs, "circles": circles, "moons": moons, "classes": made_classes, "numbers": made_numbers, "table": table,
     "boston": boston, "auto-mpg": auto_mpg, "mnist": mnist, "xor": xor, "function": function, "sequences": sequences,
-    "tokens": tokens, "stand-in": stand_in,
+    "tokens": tokens, "stand-in": stand_in, "inline": inline,
 }  # fmt: skip

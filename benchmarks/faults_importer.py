@@ -11,18 +11,27 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.faults_layers import Layers
-from benchmarks.faults_losses import loss_of, optimizer_of
-from benchmarks.faults_sources import Facts, Source, preprocessing, source_of
-from benchmarks.faults_words import Unknown
+from benchmarks.faults_losses import Ending, loss_of
+from benchmarks.faults_optimizers import optimizer_of
+from benchmarks.faults_plain import kind_of
+from benchmarks.faults_sources import Facts, Source, source_of
+from benchmarks.faults_steps import preprocessing
+from benchmarks.faults_words import ACTIVATIONS, Unknown, whole, word
 
 READ = ("data", "preprocess", "shuffled_apart", "layers", "loss", "optimizer", "update_sign", "batch_size", "epochs", "task")
-BESIDE = ("keras_like.py", "faults_data.py")  # the program's own code, copied beside its model.yaml
+BESIDE = ("keras_like.py", "keras_layers.py", "faults_data.py")  # the program's own code, copied beside its model.yaml
+INDIFFERENT = {  # layers that take what comes as it is
+    "input", "dropout", "gaussiannoise", "gaussiandropout", "alphadropout", "batchnormalization", "activation", "leakyrelu",
+    "prelu", "thresholdedrelu", "masking", "rescaling", "layernormalization",
+}  # fmt: skip
+ALL = 100_000  # more than there are
 FEW = 20  # samples of which none can be spared for validation
 
 
@@ -48,7 +57,12 @@ def imported(facts: Facts) -> Program:
     Raises:
         Unknown: when they hold what cannot be expressed; the message says what.
     """
-    return _Importer({name: facts.get(name) for name in READ}).program()
+    try:
+        return _Importer({name: facts.get(name) for name in READ}).program()
+    except Unknown:
+        raise
+    except Exception as why:  # whatever the facts hold: one program is skipped, not all of them
+        raise Unknown(f"could not be imported: {type(why).__name__}: {why}") from why
 
 
 class _Importer:
@@ -60,39 +74,72 @@ class _Importer:
         source = source_of(self.facts["data"] or {}, self.facts)
         if source.stands_for:
             self.departures.append(f"{source.stands_for}: a substitute of the same shape")
-        layers = Layers(source.shape, whole=source.whole)
-        for each in self.facts["layers"] or []:
-            layers.add(each)
-        if not layers.made:
-            raise Unknown("no layers")
-        head = layers.head()
-        loss, encode = loss_of(self.facts["loss"], layers.made, head, source, str(self.facts["task"] or ""))
+        layers = self._layers(source)
+        head = prod(layers.shape) if source.copied else layers.head()
+        if source.copied and head != prod(source.shape):
+            raise Unknown(f"an autoencoder of {prod(source.shape)} numbers that puts out {head}")
+        task = str(self.facts["task"] or "")
+        loss, encode = loss_of(self.facts["loss"], Ending(layers.made, head, source), task)
+        if source.copied and len(layers.shape) == 1:
+            encode = "flat"
         penalty = layers.penalty()
-        made: dict[str, Any] = {"version": 1, "name": "program", "data": self._data(source, encode, flat=layers.flat_input)}
+        made: dict[str, Any] = {"version": 1, "name": "program", "data": self._data(source, encode, layers)}
         made["model"] = {"init": "xavier", "layers": layers.made}
         made["loss"] = loss
         made |= self._training(penalty)
         return Program(json.loads(json.dumps(made)), tuple(self.departures))
 
-    def _data(self, source: Source, encode: str, *, flat: bool) -> dict[str, Any]:
-        inputs, targets = preprocessing(self.facts["preprocess"] or [], image=len(source.shape) == 3)
+    def _layers(self, source: Source) -> Layers:
+        """Return the layers; data that come as images are flattened where the first layer that minds is Dense."""
+        layers = Layers(source.shape, whole=source.whole)
+        told = self.facts["layers"] or []
+        kinds = [kind_of(each) for each in told if isinstance(each, Mapping)]
+        first = next((kind for kind in kinds if kind not in INDIFFERENT and kind not in ACTIVATIONS), "")
+        if first == "dense" and len(source.shape) == 3 and not any(each.get("input_shape") for each in told[:1]):
+            layers.flatten_input()
+        for each in told:
+            layers.add(each)
+        if not layers.made:
+            raise Unknown("no layers")
+        return layers
+
+    def _data(self, source: Source, encode: str, layers: Layers) -> dict[str, Any]:
+        image = len(source.shape) == 3
+        inputs, targets = preprocessing(self.facts["preprocess"] or [], image=image, copied=source.copied)
+        inputs += layers.rescaled
         args: dict[str, Any] = {"source": source.name, **source.args}
-        args |= {"encode": encode} if source.classes is not None and encode != "labels" else {}
+        args |= {"encode": encode} if (source.classes is not None or source.copied) and encode != "labels" else {}
+        args |= {"width": layers.head()} if encode == "one-hot" and 1 < (source.classes or 0) < layers.head() else {}
+        args |= {"numbers": True} if source.whole and not layers.whole else {}
         args |= {"steps": targets} if targets else {}
         args |= {"apart": True} if self.facts["shuffled_apart"] else {}
-        if flat:
+        if layers.flat_input:
             inputs = [*inputs, {"call": "keras_like:flattened"}]
         share = 0.0 if 0 < int(args.get("n") or 0) < FEW else args.pop("share", None)
         data: dict[str, Any] = {"source": {"call": "faults_data:splits", "args": args}}
-        data["batch_size"] = int(self.facts["batch_size"] or 32)
+        data["batch_size"] = self._batch(args)
         data |= {"split": {"validation": share}} if share is not None else {}
         return data | ({"preprocess": inputs} if inputs else {})
+
+    def _batch(self, args: Mapping[str, Any]) -> int:
+        """Return the size of a batch; a full one is all that there is for training."""
+        said = self.facts["batch_size"]
+        if isinstance(said, str) and word(said) in ("full", "all", "fullbatch", "wholedataset"):
+            return int(args.get("train") or args.get("n") or ALL)
+        size = 32 if said is None else whole(said)
+        if size < 1:
+            raise Unknown(f"a batch of {size}")
+        return size
 
     def _training(self, penalty: dict[str, Any]) -> dict[str, Any]:
         """Return the blocks that say how it is trained."""
         optimizer, extra = optimizer_of(self.facts["optimizer"])
         made: dict[str, Any] = {"optimizer": optimizer}
         step: dict[str, Any] = {}
+        if extra.get("decay") and extra.get("schedule"):
+            raise Unknown("a schedule and a decay")
+        if extra.get("schedule"):
+            made["schedule"] = extra["schedule"]
         if extra.get("decay"):
             made["schedule"] = {"call": "keras_like:inverse_time", "args": {"decay": extra["decay"]}}
         if extra.get("clipvalue"):
@@ -106,6 +153,6 @@ class _Importer:
             made["step"] = {"call": "keras_like:train_step", "args": {**step, **terms}}
         elif penalty:
             made["regularization"] = penalty["whole"] or {"call": "keras_like:penalty", "args": penalty["each"]}
-        train = {"epochs": int(self.facts["epochs"])} if self.facts["epochs"] else {}
+        train = {"epochs": whole(self.facts["epochs"])} if self.facts["epochs"] else {}
         train |= {"gradient_clip": extra["clipnorm"]} if extra.get("clipnorm") else {}
         return made | ({"train": train} if train else {})

@@ -1,76 +1,31 @@
-"""Layers told in Keras' words, written as the layers of a model.yaml; the shapes are followed on the way."""
+"""Layers with weights told in Keras' words, written as the layers of a model.yaml."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil, prod
+from math import ceil
 from typing import Any
 
-from benchmarks.faults_words import Unknown, activation, initial, initializer, number, penalty, several, whole, word
+from benchmarks.faults_plain import Given, Plain, Shape, kind_of
+from benchmarks.faults_words import (
+    Unknown,
+    initial,
+    initializer,
+    number,
+    penalty,
+    recurrent_activation,
+    several,
+    whole,
+    word,
+)
 
-Shape = tuple[int, ...]
-Given = Mapping[str, Any]
-IGNORED = {"type", "name", "input_shape", "input_dim", "batch_input_shape", "input_length", "batch_size", "trainable",
-           "data_format", "dtype", "stateful", "unroll", "implementation", "index", "note"}  # fmt: skip
 WEIGHTS = {"init", "initializer", "kernel_initializer", "bias_initializer", "bias_init", "bias", "use_bias", "activation",
            "l1", "l2", "kernel_regularizer", "regularizer", "W_regularizer"}  # fmt: skip
 SIZES = {"kernel", "kernel_size", "stride", "strides", "padding", "dilation", "dilation_rate"}
-DROPPED = {"dropout", "spatialdropout1d", "spatialdropout2d", "alphadropout", "gaussiandropout"}
-SIMPLE = {"elu": "elu", "softmax": "softmax", "relu": "relu"}
 
 
-class Layers:
-    """The layers of a model.yaml as they are added; `shape` is one sample's, channels first where it has two axes or more.
-
-    `order` says how a sample of two axes lies: "TF" (times x features, as recurrent layers and Dense want it) or "CL"
-    (channels x length, as convolutions want it). `flat_input`: the data are to be flattened before they come in.
-    """
-
-    def __init__(self, shape: Shape, *, whole: bool = False) -> None:
-        self.shape, self.whole, self.order = shape, whole, "TF"
-        self.made: list[Any] = []
-        self.penalties: list[tuple[str, dict[str, float]]] = []
-        self.weighted = 0
-        self.flat_input = False
-
-    def add(self, given: Given) -> None:
-        """Add a layer with its activation.
-
-        Raises:
-            Unknown: when it, or something that is said of it, is not known.
-        """
-        kind = word(str(given.get("type", "")))
-        kind = kind.removeprefix("cudnn").replace("convolution", "conv").replace("maxpooling", "maxpool")
-        kind = kind.replace("averagepooling", "avgpool").replace("averagepool", "avgpool").replace("avgpooling", "avgpool")
-        make = getattr(self, f"_{kind}", None)
-        if make is None:
-            raise Unknown(f"the layer {given.get('type')!r}")
-        make(given)
-
-    def head(self) -> int | None:
-        """Return how many numbers come out for a sample."""
-        return self.shape[-1] if self.shape else 1
-
-    def penalty(self) -> dict[str, Any]:
-        """Return nothing, or `whole` (the terms of model.yaml, None where they do not do) and `each` layer's terms."""
-        if not self.penalties:
-            return {}
-        terms = [each for _, each in self.penalties]
-        alike = len(terms) == self.weighted and all(each == terms[0] for each in terms)
-        kinds = sorted({kind for each in terms for kind in each})
-        each = {kind: {name: term[kind] for name, term in self.penalties if kind in term} for kind in kinds}
-        whole = {kind: value * (2 if kind == "l2" else 1) for kind, value in terms[0].items()} if alike else None
-        return {"whole": whole, "each": each}
-
-    # what the layers share
-    def _put(self, layer: Any) -> None:
-        self.made.append(layer)
-
-    def _known(self, given: Given, *names: str) -> None:
-        said = {key for key, value in given.items() if value not in (None, False, [], {}) and key not in IGNORED}
-        left = said - set(names)
-        if left:
-            raise Unknown(f"{given.get('type')} with {', '.join(sorted(left))}")
+class Layers(Plain):
+    """The layers of a model.yaml: those with weights beside the plain ones."""
 
     def _weights(self, given: Given, name: str) -> tuple[dict[str, Any] | None, bool]:
         """Note a layer's regularizers; return how its weights begin, and whether it has biases."""
@@ -83,46 +38,38 @@ class Layers:
         if bias is not None and bias["init"] != "zeros":
             if bias["init"] not in ("ones", "constant"):
                 raise Unknown(f"biases that begin as {bias['init']}")
-            begins = {**(begins or {"init": "glorot_uniform"}), "bias": 1.0 if bias["init"] == "ones" else bias["value"]}
-        has = given.get("bias", given.get("use_bias", True))
+            begins = {
+                **(begins or {"init": "glorot_uniform"}),
+                "bias": 1.0 if bias["init"] == "ones" else bias.get("value", 0.0),
+            }
+        has = given.get("use_bias", given.get("bias", True))
         return begins, not (has is False or has == "false")
-
-    def _activate(self, given: Any) -> None:
-        layer = activation(given)
-        if layer == "softmax" and len(self.shape) == 3:
-            layer = {"softmax": {"axis": 1}}
-        if layer is not None:
-            self._put(layer)
-
-    def _lie(self, order: str) -> None:
-        """Bring a sample of two axes into an order."""
-        if len(self.shape) == 2 and self.order != order:
-            self._put({"call": "keras_like:Swap"})
-            self.shape, self.order = (self.shape[1], self.shape[0]), order
-
-    def _flat(self) -> None:
-        if len(self.shape) != 1:
-            self._put("flatten")
-            self.shape = (prod(self.shape),)
 
     # weights
     def _dense(self, given: Given) -> None:
         self._known(given, "units", *WEIGHTS)
         units = whole(given.get("units"))
         if len(self.shape) == 3 and not self.made:  # an image without a Flatten: the program fed vectors
-            self.flat_input, self.shape = True, (prod(self.shape),)
+            self.flatten_input()
         if self.whole and not self.made:
             self.whole = False
         self._lie("TF")
-        if len(self.shape) == 3:
+        if len(self.shape) == 3 or _frozen(given):
+            image = len(self.shape) == 3
             begins, bias = self._weights(given, "")
             self._put(
                 {
                     "call": "keras_like:Dense",
-                    "args": {"sizes": [self.shape[0], units], "bias": bias, **({"init": begins} if begins else {})},
+                    "args": {
+                        "sizes": [self.shape[0] if image else self.shape[-1], units],
+                        "bias": bias,
+                        **({"init": begins} if begins else {}),
+                        **({} if image else {"last": True}),
+                        **({"frozen": True} if _frozen(given) else {}),
+                    },
                 }
             )
-            self.shape = (units, *self.shape[1:])
+            self.shape = (units, *self.shape[1:]) if image else (*self.shape[:-1], units)
         else:
             begins, bias = self._weights(given, "linear")
             self._put({"linear": _with({"out": units}, begins, bias=bias)})
@@ -131,7 +78,7 @@ class Layers:
 
     def _timedistributed(self, given: Given) -> None:
         inner = given.get("layer")
-        if not isinstance(inner, Mapping) or word(str(inner.get("type"))) != "dense":
+        if not isinstance(inner, Mapping) or kind_of(inner) != "dense":
             raise Unknown("TimeDistributed of anything but Dense")
         self._dense(inner)
 
@@ -149,11 +96,12 @@ class Layers:
         spread = several(given.get("dilation", given.get("dilation_rate")), axes, 1)
         self._image(axes, given)
         pad = word(str(given.get("padding") or "valid"))
-        if pad not in ("valid", "same") or (spread != [1] * axes and (pad != "valid" or len(set(spread)) > 1)):
+        if pad not in ("valid", "same", *(("causal",) if axes == 1 else ())) or len(set(spread)) > 1:
             raise Unknown(f"padding {given.get('padding')!r} with dilation {spread}")
         reach = [(size - 1) * apart + 1 for size, apart in zip(kernel, spread, strict=True)]
         sides = _same(list(self.shape[1:]), reach, stride) if pad == "same" else [0] * (2 * axes)
-        plain = len({*kernel}) == 1 and len({*stride}) == 1 and set(spread) == {1}
+        sides = [reach[0] - 1, 0] if pad == "causal" else sides
+        plain = not _frozen(given) and pad != "causal" and len({*kernel}) == 1 and len({*stride}) == 1 and set(spread) == {1}
         plain = plain and (pad == "valid" or (set(stride) == {1} and kernel[0] % 2 == 1))
         begins, bias = self._weights(given, "conv" if plain else "")
         if plain:
@@ -162,7 +110,7 @@ class Layers:
             self._put({"conv": _with(said, begins, bias=bias)})
         else:
             args = {"sizes": [self.shape[0], out], "kernel": kernel, "stride": stride, "pad": sides, "dilation": spread[0]}
-            args |= {"bias": bias} | ({"init": begins} if begins else {})
+            args |= {"bias": bias} | ({"init": begins} if begins else {}) | ({"frozen": True} if _frozen(given) else {})
             self._put({"call": "keras_like:Conv", "args": args})
         self.shape = (out, *_slid(self.shape[1:], reach, stride, sides))
         self._activate(given.get("activation"))
@@ -177,8 +125,28 @@ class Layers:
                 self._put({"call": "keras_like:Reshape", "args": {"shape": list(self.shape[1:])}})
                 self.shape = self.shape[1:]
             self._lie("CL")
+        if axes == 2 and self.shape == (64,) and not self.made:  # scikit-learn's digits
+            self._put({"call": "keras_like:Reshape", "args": {"shape": [8, 8, 1]}})
+            self.shape = (1, 8, 8)
         if len(self.shape) != axes + 1:
             raise Unknown(f"{given.get('type')} on {len(self.shape)} axes")
+
+    def _conv2dtranspose(self, given: Given) -> None:
+        self._known(given, "filters", "kernel", "kernel_size", "stride", "strides", "padding", *WEIGHTS)
+        self._image(2, given)
+        out, pad = whole(given.get("filters")), word(str(given.get("padding") or "valid"))
+        kernel = several(given.get("kernel", given.get("kernel_size")), 2, 3)
+        stride = several(given.get("stride", given.get("strides")), 2, 1)
+        if pad not in ("valid", "same"):
+            raise Unknown(f"padding {pad!r} of Conv2DTranspose")
+        more = [0, 0] if pad == "same" else [max(size - step, 0) for size, step in zip(kernel, stride, strict=True)]
+        lengths = [each * step + add for each, step, add in zip(self.shape[1:], stride, more, strict=True)]
+        begins, bias = self._weights(given, "")
+        args = {"sizes": [self.shape[0], out], "kernel": kernel, "stride": stride, "lengths": lengths, "same": pad == "same"}
+        args |= {"bias": bias} | ({"init": begins} if begins else {})
+        self._put({"call": "keras_layers:ConvTranspose", "args": args})
+        self.shape = (out, *lengths)
+        self._activate(given.get("activation"))
 
     def _pool(self, given: Given, axes: int, kind: str) -> None:
         self._known(given, "pool", "pool_size", "size", "kernel", "stride", "strides", "padding")
@@ -229,6 +197,8 @@ class Layers:
         self._known(
             given, "output_dim", "units", "out", "init", "embeddings_initializer", "mask_zero", "entries", "vocabulary"
         )
+        if not self.whole or self.made:
+            raise Unknown("Embedding of what are no whole numbers")
         entries = whole(given.get("input_dim", given.get("entries", given.get("vocabulary"))))
         out = whole(given.get("output_dim", given.get("units", given.get("out"))))
         begins = initializer(given.get("init") or given.get("embeddings_initializer")) or {"init": "uniform"}
@@ -242,13 +212,11 @@ class Layers:
             "return_sequences",
             "recurrent_activation",
             "recurrent_initializer",
-            "reset_after",
             "dropout",
             "recurrent_dropout",
             *WEIGHTS,
         )
-        if given.get("recurrent_dropout"):
-            raise Unknown(f"{kind} with recurrent_dropout")
+        drop = number(given.get("recurrent_dropout")) or 0.0
         if len(self.shape) == 1 and not self.made:
             self._put({"call": "keras_like:Reshape", "args": {"shape": [self.shape[0], 1]}})
             self.shape, self.order = (self.shape[0], 1), "TF"
@@ -261,13 +229,18 @@ class Layers:
         if given.get("dropout"):
             self._put({"dropout": float(given["dropout"])})
         out, every = whole(given.get("units")), bool(given.get("return_sequences"))
-        begins, _bias = self._weights(given, "")
+        begins, bias = self._weights(given, "")
+        if not bias or "bias" in (begins or {}):
+            raise Unknown(f"{kind} without biases, or with biases that begin elsewhere than at 0")
+        kept = initializer(given.get("recurrent_initializer"))
         args: dict[str, Any] = {"kind": kind, "sizes": [self.shape[1], out], "every": every}
         args |= {"both": True} if both else {}
         for key, name, usual in (("activation", "activation", "tanh"), ("recurrent_activation", "gate", "sigmoid")):
-            said = str(given.get(key) or usual).lower()
+            said = recurrent_activation(given.get(key), usual)
             args |= {name: said} if said != usual else {}
+        args |= {"drop": drop} if drop else {}
         args |= {"init": begins} if begins else {}
+        args |= {"kept": kept} if kept not in (None, {"init": "orthogonal"}) else {}
         self._put({"call": "keras_like:Recurrent", "args": args})
         out *= 1 + both
         self.shape, self.order = ((self.shape[0], out) if every else (out,)), "TF"
@@ -281,137 +254,16 @@ class Layers:
     def _simplernn(self, given: Given) -> None:
         self._recurrent(given, "simplernn")
 
-    _rnn = _simplernn
-
     def _bidirectional(self, given: Given) -> None:
         inner = given.get("layer")
-        kind = word(str(inner.get("type"))).removeprefix("cudnn") if isinstance(inner, Mapping) else ""
+        kind = kind_of(inner) if isinstance(inner, Mapping) else ""
+        self._known(given, "layer", "merge_mode")
+        if given.get("merge_mode") not in (None, "concat"):
+            raise Unknown(f"Bidirectional merged by {given['merge_mode']}")
         if kind not in ("lstm", "gru", "simplernn"):
             raise Unknown("Bidirectional of anything but LSTM, GRU, SimpleRNN")
+        assert isinstance(inner, Mapping)
         self._recurrent(inner, kind, both=True)
-
-    # shapes
-    def _input(self, given: Given) -> None:
-        self._known(given, "shape")
-
-    _inputlayer = _input
-
-    def _flatten(self, given: Given) -> None:
-        self._known(given)
-        if len(self.shape) > 1:
-            self._flat()
-
-    def _reshape(self, given: Given) -> None:
-        self._known(given, "shape", "target_shape", "target")
-        said = given.get("shape", given.get("target_shape", given.get("target")))
-        shape = [said] if isinstance(said, int) else [int(each) for each in said or ()]
-        if shape.count(-1) == 1:
-            shape[shape.index(-1)] = prod(self.shape) // -prod(shape)
-        if prod(shape) != prod(self.shape) or not 1 <= len(shape) <= 3:
-            raise Unknown(f"Reshape of {self.shape} to {said}")
-        self._lie("TF")
-        self._put({"call": "keras_like:Reshape", "args": {"shape": shape}})
-        self.shape, self.order = ((shape[2], shape[0], shape[1]) if len(shape) == 3 else tuple(shape)), "TF"
-
-    def _permute(self, given: Given) -> None:
-        self._known(given, "dims")
-        if list(given.get("dims") or []) != [2, 1] or len(self.shape) != 2:
-            raise Unknown("Permute of anything but two axes")
-        self._lie("TF")
-        self._put({"call": "keras_like:Swap"})
-        self.shape = (self.shape[1], self.shape[0])
-
-    def _repeatvector(self, given: Given) -> None:
-        self._known(given, "n", "times")
-        times = whole(given.get("n", given.get("times")))
-        self._put({"call": "keras_like:RepeatVector", "args": {"times": times}})
-        self.shape, self.order = (times, *self.shape), "TF"
-
-    def _zeropadding2d(self, given: Given) -> None:
-        self._known(given, "padding", "size")
-        high, wide = several(given.get("padding", given.get("size")), 2, 1)
-        self._put({"call": "keras_like:ZeroPadding", "args": {"sides": [wide, wide, high, high]}})
-        self.shape = (self.shape[0], self.shape[1] + 2 * high, self.shape[2] + 2 * wide)
-
-    def _zeropadding1d(self, given: Given) -> None:
-        self._known(given, "padding", "size")
-        self._lie("CL")
-        side = several(given.get("padding", given.get("size")), 1, 1)[0]
-        self._put({"call": "keras_like:ZeroPadding", "args": {"sides": [side, side]}})
-        self.shape = (self.shape[0], self.shape[1] + 2 * side)
-
-    def _upsampling2d(self, given: Given) -> None:
-        self._known(given, "size")
-        times = several(given.get("size"), 2, 2)
-        if len({*times}) > 1:
-            raise Unknown("UpSampling2D of two different factors")
-        self._put({"call": "keras_like:UpSampling", "args": {"times": times[0]}})
-        self.shape = (self.shape[0], self.shape[1] * times[0], self.shape[2] * times[0])
-
-    # what has no weights, or only some for each feature
-    def _activation(self, given: Given) -> None:
-        self._known(given, "activation", "alpha")
-        self._activate(
-            given.get("activation") if given.get("alpha") is None else {"name": given["activation"], "alpha": given["alpha"]}
-        )
-
-    def _relu(self, given: Given) -> None:
-        self._known(given, "max_value", "negative_slope")
-        if given.get("max_value") not in (None, 6):
-            raise Unknown(f"ReLU up to {given['max_value']}")
-        self._activate("relu6" if given.get("max_value") else "relu")
-
-    def _softmax(self, given: Given) -> None:
-        self._known(given, "axis")
-        axis = given.get("axis", -1)
-        self._put({"softmax": {"axis": int(axis)}} if axis not in (-1, None, len(self.shape)) else "softmax")
-
-    def _elu(self, given: Given) -> None:
-        self._known(given, "alpha")
-        self._put({"elu": float(given.get("alpha") or 1.0)})
-
-    def _leakyrelu(self, given: Given) -> None:
-        self._known(given, "alpha", "negative_slope")
-        slope = number(given.get("alpha", given.get("negative_slope")))
-        self._put({"leaky_relu": 0.3 if slope is None else slope})
-
-    def _prelu(self, given: Given) -> None:
-        self._known(given, "alpha_initializer", "shared_axes")
-        self._put({"prelu": {"slope": 0.0, "per": "channel"}})
-
-    def _thresholdedrelu(self, given: Given) -> None:
-        self._known(given, "theta")
-        self._put({"call": "keras_like:ThresholdedReLU", "args": {"theta": float(given.get("theta") or 1.0)}})
-
-    def _dropout(self, given: Given) -> None:
-        self._known(given, "rate", "p", "dropout")
-        rate = number(given.get("rate", given.get("p", given.get("dropout", 0.5)))) or 0.0
-        if not 0 <= rate < 1:
-            raise Unknown(f"Dropout of {rate:g}")
-        if rate:
-            self._put({"dropout": rate})
-
-    _spatialdropout1d = _spatialdropout2d = _alphadropout = _gaussiandropout = _dropout
-
-    def _gaussiannoise(self, given: Given) -> None:
-        self._known(given, "stddev")
-        self._put({"call": "keras_like:GaussianNoise", "args": {"stddev": float(given.get("stddev") or 0.0)}})
-
-    def _batchnormalization(self, given: Given) -> None:
-        self._known(given, "momentum", "epsilon", "axis", "center", "scale")
-        if given.get("center") is False or given.get("scale") is False:
-            raise Unknown("BatchNormalization without center or scale")
-        self._lie("CL")
-        momentum, epsilon = number(given.get("momentum")), number(given.get("epsilon"))
-        keeps = 0.99 if momentum is None else momentum
-        self._put({"batchnorm": {"momentum": round(1 - keeps, 9), "epsilon": 1e-3 if epsilon is None else epsilon}})
-
-    _batchnorm = _batchnormalization
-
-    def _layernormalization(self, given: Given) -> None:
-        self._known(given, "epsilon")
-        self._lie("TF")
-        self._put({"layernorm": {"epsilon": number(given.get("epsilon")) or 1e-3}})
 
 
 def _same(lengths: list[int], kernel: list[int], stride: list[int]) -> list[int]:
@@ -421,6 +273,11 @@ def _same(lengths: list[int], kernel: list[int], stride: list[int]) -> list[int]
         whole = max((ceil(length / step) - 1) * step + size - length, 0)
         sides += [whole // 2, whole - whole // 2]
     return sides
+
+
+def _frozen(given: Given) -> bool:
+    """Tell whether a layer is not to be trained."""
+    return given.get("trainable") in (False, "false", "False")
 
 
 def _with(said: dict[str, Any], begins: Mapping[str, Any] | None, *, bias: bool) -> dict[str, Any]:

@@ -1,31 +1,38 @@
-"""Losses and optimizers told in Keras' words, as words of model.yaml or as code of `keras_like` and torch."""
+"""Losses told in Keras' words, as words of model.yaml or as code of `keras_like` and torch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.faults_sources import Source
-from benchmarks.faults_words import Unknown, word
+from benchmarks.faults_words import Unknown, spoken, word
 
 NAMES = {
-    "mean_squared_error": "mse", "meansquarederror": "mse", "l2": "mse", "mean_absolute_error": "mae",
-    "meanabsoluteerror": "mae", "l1": "mae", "mean_absolute_percentage_error": "mape",
-    "mean_squared_logarithmic_error": "msle",
-    "binarycrossentropy": "binary_crossentropy", "bce": "binary_crossentropy", "log_loss": "binary_crossentropy",
-    "categoricalcrossentropy": "categorical_crossentropy", "cce": "categorical_crossentropy",
-    "cross_entropy": "categorical_crossentropy", "crossentropy": "categorical_crossentropy",
-    "sparsecategoricalcrossentropy": "sparse_categorical_crossentropy", "scce": "sparse_categorical_crossentropy",
-    "kld": "kullback_leibler_divergence", "kldivergence": "kullback_leibler_divergence", "kl_divergence":
-    "kullback_leibler_divergence", "cosine": "cosine_similarity", "cosine_proximity": "cosine_similarity",
-    "log_cosh": "logcosh", "huber_loss": "huber",
-    # in words
+    "l2": "mse", "l1": "mae", "l2loss": "mse", "meansquared": "mse", "bce": "binary_crossentropy",
+    "logloss": "binary_crossentropy", "bceloss": "binary_crossentropy", "cce": "categorical_crossentropy",
+    "crossentropy": "categorical_crossentropy", "scce": "sparse_categorical_crossentropy",
+    "kld": "kullback_leibler_divergence", "kldivergence": "kullback_leibler_divergence", "cosine": "cosine_similarity",
+    "cosineproximity": "cosine_similarity", "huberloss": "huber", "mseloss": "mse", "meansquarederror": "mse",
+    "meanabsoluteerror": "mae", "l1loss": "mae", "meanabsolutepercentageerror": "mape",
+    "meansquaredlogarithmicerror": "msle", "rootmeansquarederror": "rmse",
+    "bcewithlogitsloss": "binary cross-entropy of logits", "sigmoidcrossentropy": "binary cross-entropy of logits",
+    "sigmoidcrossentropywithlogits": "binary cross-entropy of logits", "crossentropyloss": "cross-entropy of logits",
+    "softmaxcrossentropy": "cross-entropy of logits", "softmaxcrossentropywithlogits": "cross-entropy of logits",
+    "softmaxcrossentropywithlogitsv2": "cross-entropy of logits",
+    "sparsesoftmaxcrossentropywithlogits": "cross-entropy of logits", "sumsquarederror": "sum of squares",
+    **{each.replace("_", ""): each for each in (
+        "mse", "mae", "mape", "msle", "rmse", "huber", "logcosh", "hinge", "squared_hinge", "categorical_hinge", "poisson",
+        "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "cosine_similarity",
+        "kullback_leibler_divergence",
+    )},
+}  # fmt: skip
+IN_WORDS = {
     "sum of squares, y unscaled": "sum of squares", "sum of squared errors": "sum of squares",
-    "ce on raw logits": "categorical_crossentropy", "ce after softmax over the batch axis": "softmax over the batch",
+    "ce on raw logits": "cross-entropy of scores", "ce after softmax over the batch axis": "softmax over the batch",
     "softmax_cross_entropy_with_logits fed probabilities": "cross-entropy of logits",
-    "softmax_cross_entropy_with_logits": "cross-entropy of logits",
-    "sigmoid_cross_entropy_with_logits": "binary cross-entropy of logits",
     "mean((out[n,1]-y[n])^2) broadcast to n x n": "broadcast", "-sum(y log clip(out))": "log of outputs",
     "mean over classes, sum over batch": "summed", "ce reduced over the wrong axis": "over the batch",
 }  # fmt: skip
@@ -36,126 +43,169 @@ OWN = {  # loss → its function, how its targets are encoded
     "kullback_leibler_divergence": ("kullback_leibler_divergence", "one-hot"), "poisson": ("poisson", "one-hot"),
     "cosine_similarity": ("cosine_similarity", "one-hot"), "logcosh": ("logcosh", "one-hot"),
     "broadcast": ("broadcast_squared_error", "column"), "log of outputs": ("log_of_outputs", "column"),
+    "rmse": ("root_mean_squared_error", "one-hot"),
     "summed": ("summed_cross_entropy", "labels"), "over the batch": ("cross_entropy_over_batch", "labels"),
 }  # fmt: skip
-DIFFERENCES = {"mse": ("mse", "MSELoss"), "mae": ("l1", "L1Loss"), "huber": ("huber", "HuberLoss")}
+DIFFERENCES = {  # loss → its word, torch's, and keras_like's, which broadcasts as Keras does
+    "mse": ("mse", "MSELoss", "mean_squared_error"), "mae": ("l1", "L1Loss", "mean_absolute_error"),
+    "huber": ("huber", "HuberLoss", None),
+}  # fmt: skip
+BOUNDED = ("softmax", "sigmoid", "keras_like:HardSigmoid")  # what puts out numbers from 0 to 1
+PASSING = ("flatten", "keras_like:Reshape", "keras_like:Swap")
 
 
-def loss_of(given: Any, layers: list[Any], head: int | None, source: Source, task: str) -> tuple[Any, str]:
-    """Return the loss as model.yaml has it, and how classes are to be encoded for it."""
-    logits = False
-    if isinstance(given, Mapping):
-        logits = bool(given.get("from_logits"))
-        if set(given) - {"name", "from_logits", "loss"}:
-            raise Unknown(f"loss {given}")
-        given = given.get("name", given.get("loss"))
-    said = str(given).strip()
-    logits = logits or "from_logits=true" in said.replace(" ", "").lower()
-    name = re.sub(r"\(from_logits.*\)", "", said, flags=re.IGNORECASE).strip().lower()
-    name = NAMES.get(name) or NAMES.get(name.removeprefix("tf.").removeprefix("keras.losses.")) or name
-    inputs = {"inputs": "logits" if logits else "probabilities"}
-    if name in OWN:
-        function, encode = OWN[name]
-        return {"call": f"keras_like:{function}"}, "column" if head == 1 and encode == "one-hot" else encode
+@dataclass(frozen=True)
+class Ending:
+    """What a loss is computed of: the layers, how many numbers come out for a sample, and where the targets come from."""
+
+    layers: list[Any]
+    head: int
+    source: Source
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the outputs lie between 0 and 1 whatever comes in."""
+        last = next((each for each in reversed(self.layers) if _name(each) not in PASSING), None)
+        return _name(last) in BOUNDED
+
+
+def loss_of(given: Any, ending: Ending, task: str) -> tuple[Any, str]:
+    """Return the loss as model.yaml has it, and how classes are to be encoded for it.
+
+    Raises:
+        Unknown: when there is none of that name, or it cannot be had of such outputs.
+    """
+    name, args = _told(given)
+    logits = args.pop("from_logits", False) is True
+    if ending.source.copied:
+        return _copied(name, args, logits=logits)
     if name == "softmax over the batch":
-        last = next(place for place in reversed(range(len(layers))) if _is(layers[place], "softmax"))
-        layers[last] = {"softmax": {"axis": 0}}
-        return {"cross_entropy": inputs}, "labels"
-    if name in ("categorical_crossentropy", "sparse_categorical_crossentropy", "cross-entropy of logits"):
-        return _crossentropy(name, head, source, logits=logits or "logits" in name)
-    if name in ("binary_crossentropy", "binary cross-entropy of logits"):
-        return _binary(head, source, logits=logits or "logits" in name)
-    if name == "sum of squares":
-        return {"mse": {"reduction": "sum"}}, "column"
-    if name in DIFFERENCES:
-        builtin, torchs = DIFFERENCES[name]
-        one = head == 1 and source.targets == 1
-        return (builtin, "column") if one else ({"call": f"torch.nn:{torchs}"}, "one-hot")
-    raise Unknown(f"loss {said!r} of a {task}")
+        last = next(
+            (place for place in reversed(range(len(ending.layers))) if _name(ending.layers[place]) == "softmax"), None
+        )
+        if last is None:
+            raise Unknown("a softmax over the batch where there is none")
+        ending.layers[last] = {"softmax": {"axis": 0}}
+        return {"cross_entropy": {"inputs": "probabilities"}}, "labels"
+    for names, make in MAKERS:
+        if name in names:
+            loss, encode = make(name, args, ending, logits)
+            if args:
+                raise Unknown(f"loss {given!r}")
+            return loss, encode
+    raise Unknown(f"loss {str(given)!r} of a {task}")
 
 
-def _is(layer: Any, name: str) -> bool:
-    return layer == name or (isinstance(layer, Mapping) and name in layer)
+def _told(given: Any) -> tuple[str, dict[str, Any]]:
+    """Return a loss by our name for it, and its arguments."""
+    if isinstance(given, list | tuple) and len(given) == 1:
+        given = given[0]
+    args: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        args = {key: value for key, value in given.items() if key not in ("name", "loss", "type") and value is not None}
+        given = given.get("name", given.get("loss", given.get("type")))
+    said = str(given).strip()
+    if said.lower() in IN_WORDS:
+        return IN_WORDS[said.lower()], args
+    said = re.sub(r"\(from_logits\)", "(from_logits=True)", said, flags=re.IGNORECASE)
+    said = re.sub(r"=\s*true", "=True", said, flags=re.IGNORECASE)
+    short, ordered, named = spoken(said)
+    if ordered:
+        raise Unknown(f"loss {said!r}")
+    args |= {key: value for key, value in named.items() if key != "name" and value is not None}
+    if args.get("from_logits") is False or not args.get("label_smoothing", 1):
+        args = {key: value for key, value in args.items() if value}
+    if word(str(args.get("reduction", "auto"))) in ("auto", "sumoverbatchsize", "mean"):
+        args.pop("reduction", None)
+    return NAMES.get(word(short), short), args
 
 
-def _crossentropy(name: str, head: int | None, source: Source, *, logits: bool) -> tuple[Any, str]:
-    if source.classes is not None and head is not None and head >= source.classes:
-        return {"cross_entropy": {"inputs": "logits" if logits else "probabilities"}}, "labels"
+def _name(layer: Any) -> str:
+    """Return the word of a layer, or the code that it calls."""
+    found = next(iter(layer)) if isinstance(layer, Mapping) else layer
+    return str(layer["call"] if found == "call" else found)
+
+
+def _copied(name: str, args: Mapping[str, Any], *, logits: bool) -> tuple[Any, str]:
+    """Return the loss of an autoencoder, whose targets are shaped as its outputs are."""
+    known = {"mse": "torch.nn:MSELoss", "mae": "torch.nn:L1Loss", "binary_crossentropy": "keras_like:BCELoss"}
+    known |= {"binary cross-entropy of logits": "torch.nn:BCEWithLogitsLoss"}
+    name = "binary cross-entropy of logits" if logits and name == "binary_crossentropy" else name
+    if name not in known or args:
+        raise Unknown(f"the loss {name!r} of an autoencoder")
+    return {"call": known[name]}, "labels"
+
+
+def _own(name: str, _args: dict[str, Any], ending: Ending, _logits: bool) -> tuple[Any, str]:  # noqa: FBT001 - as all here
+    function, encode = OWN[name]
+    encode = "column" if ending.head == 1 and encode == "one-hot" else encode
+    _fits(ending, encode, name)
+    return {"call": f"keras_like:{function}"}, encode
+
+
+def _fits(ending: Ending, encode: str, name: str) -> None:
+    """Refuse outputs whose number neither the classes nor the targets have: Keras does, too."""
+    many = ending.source.classes if ending.source.classes is not None else ending.source.targets
+    short = ending.head < many if ending.source.classes is not None else many not in (1, ending.head)
+    if encode == "one-hot" and short and ending.head != 1:
+        raise Unknown(f"{ending.head} outputs for {many} {'classes' if ending.source.classes else 'targets'} with {name}")
+
+
+def _squares(_name: str, _args: dict[str, Any], _ending: Ending, _logits: bool) -> tuple[Any, str]:  # noqa: FBT001
+    return {"mse": {"reduction": "sum"}}, "column"
+
+
+def _difference(name: str, args: dict[str, Any], ending: Ending, _logits: bool) -> tuple[Any, str]:  # noqa: FBT001
+    builtin, torchs, broadcast = DIFFERENCES[name]
+    delta = {"delta": float(args.pop("delta"))} if name == "huber" and "delta" in args else {}
+    many = ending.source.targets if ending.source.classes is None else 1
+    if ending.head == 1 and many == 1:
+        return ({builtin: delta} if delta else builtin), "column"
+    if ending.source.classes is None and many != ending.head and 1 in (many, ending.head) and broadcast is not None:
+        return {"call": f"keras_like:{broadcast}"}, "column"
+    _fits(ending, "one-hot", name)
+    return {"call": f"torch.nn:{torchs}"} | ({"args": delta} if delta else {}), "one-hot"
+
+
+def _crossentropy(name: str, args: dict[str, Any], ending: Ending, logits: bool) -> tuple[Any, str]:  # noqa: FBT001
+    logits = logits or name == "cross-entropy of logits"
+    classes, head = ending.source.classes, ending.head
+    one = head == 1 or classes is None
+    if classes is not None and head >= classes and (logits or ending.bounded or name == "cross-entropy of scores"):
+        smooth = {"label_smoothing": float(args.pop("label_smoothing"))} if "label_smoothing" in args else {}
+        return {"cross_entropy": {"inputs": "logits" if logits else "probabilities", **smooth}}, "labels"
     if logits:
         return {"call": "keras_like:sparse_from_logits"}, "labels"
-    one = head == 1 or source.classes is None
-    if name.startswith("sparse"):
-        return {"call": "keras_like:sparse_categorical_crossentropy"}, "labels"
+    if name.startswith("sparse") or (classes is not None and 1 < head < classes):
+        wide = classes is not None and head >= classes
+        return {"call": "keras_like:sparse_categorical_crossentropy"}, "one-hot" if wide else "labels"
     return {"call": "keras_like:categorical_crossentropy"}, "column" if one else "one-hot"
 
 
-def _binary(head: int | None, source: Source, *, logits: bool) -> tuple[Any, str]:
-    if head == 1 and source.targets == 1:
-        whole = source.classes in (2, None)
+def _binary(name: str, _args: dict[str, Any], ending: Ending, logits: bool) -> tuple[Any, str]:  # noqa: FBT001
+    logits = logits or name.endswith("logits")
+    if ending.head == 1 and ending.source.targets == 1:
+        if not logits and not ending.bounded:
+            return {"call": "keras_like:BCELoss"}, "column"
+        whole = ending.source.classes in (2, None)
         return {"bce": {"inputs": "logits" if logits else "probabilities"}}, "labels" if whole else "column"
+    _fits(ending, "one-hot", name)
     return {"call": "torch.nn:BCEWithLogitsLoss" if logits else "keras_like:BCELoss"}, "one-hot"
 
 
-# Optimizer -------------------------------------------------------------------------------------------------------------
-RATES = {"sgd": 0.01, "rmsprop": 0.001, "adagrad": 0.01, "adadelta": 1.0, "adam": 0.001, "adamax": 0.002, "nadam": 0.002,
-         "adamw": 0.001}  # fmt: skip
-ARGUMENTS = {
-    "learning_rate": "lr",
-    "alpha": "rho",
-    "beta1": "beta_1",
-    "beta2": "beta_2",
-    "eps": "epsilon",
-    "type": "name",
-    "optimizer": "name",
-    "clip_norm": "clipnorm",
-    "clip_value": "clipvalue",
-    "weight_decay": "weight_decay",
-}
-EPSILON = 1e-7
-
-
-def optimizer_of(given: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the optimizer as model.yaml has it, and what stands elsewhere there: decay, clipnorm, clipvalue."""
-    said = {"name": given} if isinstance(given, str) else dict(given or {})
-    said = {ARGUMENTS.get(key, key): value for key, value in said.items() if value is not None and value is not False}
-    name = word(str(said.pop("name", "adam"))).replace("gradientdescent", "sgd").removesuffix("optimizer")
-    extra = {key: float(said.pop(key)) for key in ("decay", "clipnorm", "clipvalue") if key in said}
-    if name not in RATES:
-        raise Unknown(f"optimizer {name!r}")
-    values = {"lr": float(said.pop("lr", RATES[name]))}
-    if values["lr"] <= 0:
-        raise Unknown(f"a learning rate of {values['lr']:g}")
-    made = _sgd(said, values) if name == "sgd" else _adaptive(name, said, values)
-    if said:
-        raise Unknown(f"{name} with {', '.join(sorted(said))}")
-    return made, extra
-
-
-def _sgd(said: dict[str, Any], values: dict[str, Any]) -> Any:
-    momentum = float(said.pop("momentum", 0.0))
-    nesterov = bool(said.pop("nesterov", False)) and momentum > 0
-    if momentum >= 1:
-        raise Unknown(f"a momentum of {momentum:g}")
-    return {"nesterov" if nesterov else "sgd": values | ({"momentum": momentum} if momentum else {})}
-
-
-def _adaptive(name: str, said: dict[str, Any], values: dict[str, Any]) -> Any:
-    eps = float(said.pop("epsilon", EPSILON)) or 1e-30
-    if name == "adagrad":
-        said.pop("initial_accumulator_value", None)
-        return {"adagrad": values | {"eps": eps}}
-    if name == "adadelta":
-        return {"call": "torch.optim:Adadelta", "args": values | {"rho": float(said.pop("rho", 0.95)), "eps": eps}}
-    if name == "rmsprop":
-        values |= {"alpha": float(said.pop("rho", 0.9)), "eps": eps}
-        if said.keys() & {"momentum", "centered"}:
-            more = {key: said.pop(key) for key in ("momentum", "centered") if key in said}
-            return {"call": "torch.optim:RMSprop", "args": values | more}
-        return {"rmsprop": values}
-    betas = [float(said.pop("beta_1", 0.9)), float(said.pop("beta_2", 0.999))]
-    decay = {"weight_decay": float(said.pop("weight_decay"))} if "weight_decay" in said else {}
-    if name in ("adamax", "nadam") or said.pop("amsgrad", False):
-        kind, more = {"adamax": ("Adamax", {}), "nadam": ("NAdam", {})}.get(name, ("Adam", {"amsgrad": True}))
-        return {"call": f"torch.optim:{kind}", "args": values | {"betas": betas, "eps": eps} | more | decay}
-    changed = {"beta1": betas[0], "beta2": betas[1]} if betas != [0.9, 0.999] else {}
-    return {name: values | changed | {"eps": eps} | decay}
+Maker = Callable[[str, dict[str, Any], Ending, bool], tuple[Any, str]]
+MAKERS: tuple[tuple[tuple[str, ...], Maker], ...] = (
+    (tuple(OWN), _own),
+    (tuple(DIFFERENCES), _difference),
+    (("sum of squares",), _squares),
+    (
+        (
+            "categorical_crossentropy",
+            "sparse_categorical_crossentropy",
+            "cross-entropy of logits",
+            "cross-entropy of scores",
+        ),
+        _crossentropy,
+    ),
+    (("binary_crossentropy", "binary cross-entropy of logits"), _binary),
+)

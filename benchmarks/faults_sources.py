@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.faults_words import Unknown, number
+import numpy as np
+
+from benchmarks.faults_data import evaluated
+from benchmarks.faults_words import Unknown, number, sizes, whole, word
 
 Facts = Mapping[str, Any]
 
@@ -27,6 +31,7 @@ class Source:
     whole: bool = False  # whether the inputs are whole numbers
     targets: int = 1
     stands_for: str | None = None
+    copied: bool = False  # whether the inputs are the targets, too
 
 
 ALIASES = {
@@ -34,7 +39,9 @@ ALIASES = {
     "mnist": "mnist", "fashion-mnist": "fashion-mnist", "fashion_mnist": "fashion-mnist", "cifar-10": "cifar-10",
     "cifar10": "cifar-10", "cifar": "cifar-10", "blobs": "blobs", "make_blobs": "blobs", "circles": "circles",
     "make_circles": "circles", "circle": "circles", "moons": "moons", "make_moons": "moons", "iris": "iris", "wine": "wine",
-    "digits": "digits", "diabetes": "diabetes", "breast-cancer": "breast_cancer", "breast_cancer": "breast_cancer",
+    "digits": "digits",
+    "wisconsin": "breast_cancer", "breast-cancer-wisconsin": "breast_cancer", "mnist-5k": "mnist",
+    "diabetes": "diabetes", "breast-cancer": "breast_cancer", "breast_cancer": "breast_cancer",
     "boston": "boston", "boston-housing": "boston", "boston_housing": "boston", "housing": "boston", "xor": "xor",
     "parity": "xor", "make_classification": "classes", "classification": "classes", "synthetic-classification": "classes",
     "make_regression": "numbers", "regression": "numbers", "synthetic-regression": "numbers", "linear": "numbers",
@@ -53,45 +60,160 @@ RENAMED = {
     "expression": "formula", "function": "formula", "y": "formula", "min": "low", "max": "high", "test_size": "share",
     "validation_share": "share", "val_share": "share", "validation_split": "share", "val": "validation",
     "test": "validation",
+    "test_share": "share",
+    "n_informative": "informative",
+    "n_redundant": "redundant",
+    "n_clusters_per_class": "clusters",
+    "maxlen": "length",
+    "max_len": "length",
+    "num_words": "vocabulary",
+    "max_features": "vocabulary",
 }  # fmt: skip
 
 
+COPIES = ("x", "input", "inputs", "same", "itself")  # what an autoencoder's targets are called
+
+
 def source_of(given: Facts, facts: Facts) -> Source:
-    """Return where the data come from; a source that is not known by name is stood for where its shape is told."""
-    said = {RENAMED.get(name, name): value for name, value in given.items() if value not in (None, False)}
-    name = str(said.pop("source", "")).strip().lower()
+    """Return where the data come from; a source that is not known by name is stood for where its shape is told.
+
+    Raises:
+        Unknown: when there are no such data, or an argument has no place.
+    """
+    if not isinstance(given, Mapping):
+        given = {"source": given}
+    if isinstance(given.get("x"), list) and isinstance(given.get("y"), list):
+        return _inline(given)
+    said = {RENAMED.get(name, name): value for name, value in given.items() if value is not None and value is not False}
+    name = re.sub(r"^(?:\w+\.)*(?:load_)?", "", str(said.pop("source", "")).strip().lower())
+    copied = "autoencoder" in str(facts["task"] or "").lower() or str(said.get("targets")).lower() in COPIES
+    if copied:
+        said.pop("targets", None)
     if "range" in said:
-        said["low"], said["high"] = said.pop("range")
-    kind = ALIASES.get(name) or ALIASES.get(name.replace(" ", "-"))
-    keep = {key: said.pop(key) for key in ("train", "validation", "share") if key in said}
-    if "train" in keep and not isinstance(keep["train"], int):
-        keep.pop("train")
-    if isinstance(keep.get("validation"), float) and keep["validation"] < 1:
-        keep["share"] = keep.pop("validation")
-    if "train" not in keep:
-        keep.pop("validation", None)
-    made = _known(kind, said) if kind else _stand_in(name, said, facts)
-    left = set(said) - set(made.args) - {"classes", "shape", "features", "targets"}
+        said["low"], said["high"] = _two(said.pop("range"))
+    for key in ("shape", "features"):
+        if key in said and not isinstance(said[key], int):
+            said[key] = sizes(said[key])
+            said[key] = whole(said[key][0]) if key == "features" and len(said[key]) == 1 else said[key]
+    keep = _kept(said)
+    kind = _kind(name, said)
+    made = _known(kind, said, facts) if kind else _stand_in(name, said, facts)
+    left = set(said) - set(made.args) - _agreeing(made, said)
     if left:
         raise Unknown(f"data {name!r} with {', '.join(sorted(left))}")
-    return Source(made.name, {**made.args, **keep}, made.shape, made.classes, made.whole, made.targets, made.stands_for)
+    args = {**made.args, **keep}
+    if made.name in ENDLESS and "train" in keep:  # as many as it takes
+        args["n"] = min(max(int(args.get("n", 0)), keep["train"] + keep.get("validation", 0)), MOST)
+    return replace(made, args=args | ({"copied": True} if copied else {}), copied=copied)
 
 
-def _known(kind: str, said: dict[str, Any]) -> Source:
+MOST = 10_000  # samples that are made
+ENDLESS = ("blobs", "circles", "moons", "classes", "numbers", "xor", "function", "sequences", "tokens", "stand-in")
+DROPPED = re.compile(r"^(?:synthetic|random|generated|toy|custom|)$")
+
+
+def _kind(name: str, said: dict[str, Any]) -> str | None:
+    """Return which source of ours it is."""
+    if DROPPED.fullmatch(name) and isinstance(said.get("kind"), str):
+        name = str(said.pop("kind")).strip().lower()
+    kind = ALIASES.get(name) or ALIASES.get(name.replace(" ", "-")) or ALIASES.get(name.replace("_", "-"))
+    if kind == "diabetes" and (said.get("classes") or said.get("features", 10) != 10):
+        return None  # that of the Pima, not scikit-learn's
+    return kind or ("function" if "formula" in said else None)
+
+
+def _kept(said: dict[str, Any]) -> dict[str, Any]:
+    """Take out how many samples are for training and for validation.
+
+    Raises:
+        Unknown: when they are no numbers.
+    """
+    keep = {key: number(said.pop(key)) for key in ("train", "validation", "share") if key in said}
+    found = {key: value for key, value in keep.items() if value is not None}
+    for key in ("train", "validation"):
+        if 0 < found.get(key, 0) < 1:
+            share = found.pop(key)
+            found.setdefault("share", share if key == "validation" else round(1 - share, 9))
+    made: dict[str, Any] = {key: whole(value) if key != "share" else value for key, value in found.items()}
+    if "validation" in made and "train" not in made and isinstance(said.get("n"), int) and said["n"] > made["validation"]:
+        made["train"] = said["n"] - made["validation"]
+    return made
+
+
+def _agreeing(made: Source, said: Mapping[str, Any]) -> set[str]:
+    """Return which arguments only say what the data are anyway."""
+    shape = [*made.shape[1:], made.shape[0]] if len(made.shape) == 3 else list(made.shape)
+    told = said.get("shape")
+    shapes = (shape, list(made.shape), shape[:2] if len(shape) == 3 and shape[2] == 1 else shape, [math.prod(shape)])
+    agrees = {
+        "classes": said.get("classes") == made.classes,
+        "shape": (told if isinstance(told, list) else [told]) in shapes,
+        "features": said.get("features") in (math.prod(shape), shape[-1]),
+        "targets": said.get("targets") == made.targets,
+    }
+    return {name for name, same in agrees.items() if same}
+
+
+def _two(given: Any) -> tuple[float, float]:
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        raise Unknown(f"the range {given!r}")
+    return (float(given[0]), float(given[1]))
+
+
+def _inline(given: Facts) -> Source:
+    """Return data that are written down in the facts themselves."""
+    rest = set(given) - {"source", "x", "y", "n", "classes", "shape", "features", "targets"}
+    if rest:
+        raise Unknown(f"data with {', '.join(sorted(rest))}")
+    inputs, targets = np.asarray(given["x"]), np.asarray(given["y"])
+    inputs = inputs[:, None] if inputs.ndim == 1 else inputs
+    if inputs.dtype.kind not in "iuf" or targets.dtype.kind not in "biuf" or len(inputs) != len(targets) or inputs.ndim > 3:
+        raise Unknown("data that are no numbers, or not as many inputs as targets")
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    labels = targets.ndim == 1 and targets.dtype.kind in "biu" and bool(given.get("classes"))
+    classes = int(given["classes"]) if labels else None
+    args = {"x": inputs.tolist(), "y": targets.tolist(), **({"classes": classes} if classes else {}), "n": len(inputs)}
+    return Source("inline", args, inputs.shape[1:], classes, targets=1 if targets.ndim == 1 else targets.shape[1])
+
+
+def _known(kind: str, said: dict[str, Any], facts: Facts) -> Source:
     """Return a source that is known by its name, with the arguments that it takes."""
     if kind in ("circles", "moons"):
         taken = ("n", "noise", "seed", "factor") if kind == "circles" else ("n", "noise", "seed")
         return Source(kind, _some(said, *taken), (2,), 2)
     if kind == "mnist":
-        flat = said.pop("flatten", None) is True or said.get("shape") in ([784], 784)
-        return Source(kind, _some(said, "n") | ({"shape": [784]} if flat else {}), (784,) if flat else (1, 28, 28), 10)
+        return _mnist(said)
     if kind in IMAGES:
         args = _some(said, "n") | {"shape": list(IMAGES[kind])}
         return Source("mnist", args, IMAGES[kind], 10, stands_for=kind)
     if kind in TABLES:
         width, classes = TABLES[kind]
-        return Source("table", {"name": kind, **_some(said, "n")}, (width,), classes)
-    return _made(kind, said)
+        if classes and 1 < said.get("classes", classes) < classes:
+            classes = said["classes"]
+        width = said["features"] if 0 < said.get("features", width) < width else width
+        args = _some(said, "n") | ({"classes": classes} if classes != TABLES[kind][1] else {})
+        args |= {"features": width} if width != TABLES[kind][0] else {}
+        if kind == "digits" and said.get("shape") in ([8, 8, 1], [1, 8, 8], [8, 8]):
+            return Source("table", {"name": kind, **args, "shape": [1, 8, 8]}, (1, 8, 8), classes)
+        return Source("table", {"name": kind, **args}, (width,), classes)
+    return _made(kind, said, facts)
+
+
+def _mnist(said: dict[str, Any]) -> Source:
+    """Return MNIST, flat where that is told, of the first few digits, or in another size."""
+    flat = said.pop("flatten", None) is True or said.get("shape") in ([784], 784)
+    args = _some(said, "n") | ({"shape": [784]} if flat else {})
+    shape: tuple[int, ...] = (784,) if flat else (1, 28, 28)
+    told = said.get("shape")
+    if isinstance(told, list) and len(told) in (2, 3) and not flat and min(told) > 0:
+        told = [*told, 1][:3]
+        shape = (told[0], *told[1:]) if told[0] in (1, 3) else (told[2], told[0], told[1])
+        args |= {"shape": list(shape)} if shape != (1, 28, 28) else {}
+    classes = said.get("classes", 10)
+    if classes not in range(2, 11):
+        raise Unknown(f"MNIST of {classes} classes")
+    return Source("mnist", args | ({"classes": classes} if classes != 10 else {}), shape, classes)
 
 
 def _some(said: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -101,19 +223,36 @@ def _some(said: Mapping[str, Any], *names: str) -> dict[str, Any]:
 MADE: Mapping[str, tuple[tuple[str, ...], int, int | None]] = {  # what it takes, how many features it has, and classes
     "blobs": (("n", "centers", "features", "std", "seed"), 2, 3), "boston": (("n",), 13, None),
     "auto-mpg": (("n", "features"), 9, None), "xor": (("n", "features", "noise", "seed"), 2, 2),
-    "classes": (("n", "features", "informative", "classes", "seed"), 20, 2),
-    "numbers": (("n", "features", "noise", "seed", "targets"), 10, None),
+    "classes": (("n", "features", "informative", "classes", "seed", "redundant", "clusters", "class_sep", "flip_y",
+                 "weights"), 20, 2),
+    "numbers": (("n", "features", "noise", "seed", "targets", "bias", "informative"), 10, None),
     "function": (("formula", "n", "low", "high", "features", "noise", "seed", "grid", "classes"), 1, None),
     "sequences": (("n", "length", "features", "classes", "horizon", "form", "seed"), 1, None),
     "tokens": (("n", "length", "vocabulary", "classes", "seed"), 1, 2),
 }  # fmt: skip
 
 
-def _made(kind: str, said: dict[str, Any]) -> Source:
+def _made(kind: str, said: dict[str, Any], facts: Facts) -> Source:
     """Return a source whose arguments say how many features and classes it has."""
     taken, width, usual = MADE[kind]
     args = _some(said, *taken)
+    asked = _asked(facts["layers"] or [])
+    if (
+        "features" in taken
+        and "features" not in args
+        and kind not in ("auto-mpg", "sequences")
+        and asked
+        and len(asked) == 1
+    ):
+        args |= {"features": asked[0]} if asked[0] != width else {}
+    if kind == "blobs":
+        args = _centered(args, said)
+    if kind == "function":
+        _is_formula(str(args.get("formula", "sin(x)")), args.get("features", width))
+    if kind == "tokens" and "vocabulary" not in args and (entries := _entries(facts["layers"] or [])) is not None:
+        args["vocabulary"] = min(entries, 100)
     classes = args.get("centers", args.get("classes", usual))
+    classes = len(classes) if isinstance(classes, list) else classes
     shape: tuple[int, ...] = (args.get("features", width),)
     if kind in ("sequences", "tokens"):
         shape = (args.get("length", 20), *(shape if kind == "sequences" else ()))
@@ -121,87 +260,73 @@ def _made(kind: str, said: dict[str, Any]) -> Source:
     return Source(kind, args, shape, classes, whole=kind == "tokens", targets=many)
 
 
+def _centered(args: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of blobs, whose centers may be points, and as many as there are classes."""
+    centers = args.get("centers", said.get("classes"))
+    if centers is None:
+        return args
+    if isinstance(centers, list):
+        return {**args, "centers": centers, "features": len(centers[0])}
+    return {**args, "centers": whole(centers)}
+
+
+def _is_formula(formula: str, features: int) -> None:
+    try:
+        evaluated(formula, np.ones((2, features)))
+    except (ValueError, SyntaxError, TypeError, NameError) as why:
+        raise Unknown(f"the formula {formula!r}: {why}") from None
+
+
+def _entries(layers: list[Any]) -> int | None:
+    """Return how many words the embedding that stands first knows, None where none stands there."""
+    for each in layers:
+        kind = word(str(each.get("type"))) if isinstance(each, Mapping) else ""
+        if kind == "embedding":
+            return whole(each.get("input_dim", each.get("entries", each.get("vocabulary"))))
+        if kind not in ("input", "inputlayer"):
+            return None
+    return None
+
+
 def _stand_in(name: str, said: dict[str, Any], facts: Facts) -> Source:
     """Return data of the shape that is told, or that the first layer asks for."""
-    shape = said.get("shape") or ([said["features"]] if "features" in said else None) or _asked(facts["layers"] or [])
+    layers = facts["layers"] or []
+    shape = said.get("shape") or ([said["features"]] if "features" in said else None) or _asked(layers)
     if shape is None or not name or name in ("no", "none", "unavailable"):
         raise Unknown(f"data {name!r}")
-    shape = [shape] if isinstance(shape, int) else [int(each) for each in shape if each is not None]
+    shape = sizes(shape)
     if len(shape) == 3 and shape[-1] in (1, 3, 4):
         shape = [shape[2], shape[0], shape[1]]  # channels first
-    classes = said.get("classes")
-    if classes is None and facts["task"] == "classification":
-        units = next((number(each.get("units")) for each in reversed(facts["layers"]) if each.get("units")), None)
-        classes = max(int(units or 2), 2)
-    args = {"shape": shape, **{key: said[key] for key in ("n", "seed") if key in said}}
-    return Source("stand-in", args | ({"classes": classes} if classes else {}), tuple(shape), classes, stands_for=name)
+    classes, outputs = said.get("classes"), _outputs(layers)
+    if classes is None and _of_classes(facts):
+        classes = max(int(outputs or 2), 2)
+    args: dict[str, Any] = {key: said[key] for key in ("n", "seed") if key in said}
+    entries = _entries(layers)
+    if entries is not None and len(shape) == 1 and classes:
+        args |= {"length": shape[0], "vocabulary": min(entries, said.pop("vocabulary", 100)), "classes": classes}
+        return Source("tokens", args, tuple(shape), classes, whole=True, stands_for=name)
+    targets = said.get("targets", outputs or 1) if classes is None else 1
+    args = {"shape": shape, **args} | ({"classes": classes} if classes else {})
+    args |= {"targets": whole(targets)} if targets != 1 else {}
+    return Source("stand-in", args, tuple(shape), classes, targets=whole(targets), stands_for=name)
 
 
-def _asked(layers: list[Facts]) -> list[int] | None:
-    first = layers[0] if layers else {}
-    if first.get("input_shape"):
-        return [int(each) for each in first["input_shape"] if each is not None]
-    return [int(first["input_dim"])] if first.get("input_dim") and first.get("type") == "Dense" else None
+def _outputs(layers: list[Any]) -> int | None:
+    units = (number(each.get("units", each.get("output_dim"))) for each in reversed(layers) if isinstance(each, Mapping))
+    return next((int(each) for each in units if each), None)
 
 
-STEPS: tuple[tuple[str, Callable[..., list[Any]]], ...] = (
-    (r"(?:standardi[sz]e[d]?|standard ?scal\w*|z-?score\w*|normali[sz]e[d]? to mean 0.*)", lambda: ["standardize"]),
-    (r"(?:min-?max\w*(?: scal\w*)?|to \[?0, ?1\]?)", lambda: ["min-max"]),
-    (r"/ ?range", lambda: ["range"]),
-    (r"/ ?max", lambda: ["max"]),
-    (r"/ ?(-?[\d.e+-]+)", lambda a: ["divide", float(a)]),
-    (r"\* ?(-?[\d.e+-]+)", lambda a: ["times", float(a)]),
-    (r"- ?([\d.e+-]+)", lambda a: ["minus", float(a)]),
-    (r"(?:center\w*|- ?mean|mean subtract\w*|subtract(?:ed)? mean)", lambda: ["center"]),
-    (r"(?:min-?max )?to ?[\[(]? ?(-?[\d.]+) ?(?:,|\.\.) ?(-?[\d.]+) ?[\])]?", lambda a, b: ["to", float(a), float(b)]),
-    (r"\(x ?- ?([\d.]+)\) ?/ ?([\d.]+)", lambda a, b: ["affine", float(a), float(b)]),
-    (r"(log1p|log)", lambda a: [a]),
-    (r"(?:one-?hot\w*|to_categorical|none|reshape\w*|flatten\w*|as float\w*)", list),
-)
+def _of_classes(facts: Facts) -> bool:
+    """Tell whether classes are to be named, by the task and, where it is not told, by the loss."""
+    task = str(facts["task"] or "").lower()
+    return "class" in task or "binary" in task or (not task and "entropy" in str(facts["loss"]).lower())
 
 
-def preprocessing(given: list[str], *, image: bool) -> tuple[list[Any], list[list[Any]]]:
-    """Return the steps for the inputs as words of model.yaml, and those for the targets as faults_data takes them."""
-    inputs: list[Any] = []
-    targets: list[list[Any]] = []
-    for told in given:
-        of, _, what = (
-            told.strip().lower().partition(" ")
-            if not told.lower().startswith(("x/", "y/", "x-", "y-", "x*", "y*"))
-            else (told[0].lower(), "", told[1:].strip())
-        )
-        step = next((make(*match.groups()) for text, make in STEPS if (match := re.fullmatch(text, what.strip()))), None)
-        if step is None or of not in ("x", "y"):
-            raise Unknown(f"preprocessing {told!r}")
-        if of == "y" and step:
-            targets.append(step)
-        elif step:
-            inputs = _added(inputs, step, image=image)
-    if any(step[0] in ("max", "affine") for step in targets):
-        raise Unknown("preprocessing of y")
-    return inputs, targets
-
-
-def _added(steps: list[Any], step: list[Any], *, image: bool) -> list[Any]:
-    """Return the steps for the inputs with one more."""
-    per = {} if not image else {"per": "all"}
-    name, *numbers = step
-    if name == "range":  # of the data as they came, even where they were scaled before
-        if steps and isinstance(steps[-1], dict) and steps[-1].get("call") == "keras_like:MinMax":
-            args = steps[-1].get("args", {})
-            return [*steps[:-1], {"call": "keras_like:MinMax", "args": {**args, "again": args.get("again", 0) + 1}}]
-        return [*steps, {"call": "keras_like:MinMax", "args": {**per, "shift": False}}]
-    made: Mapping[str, Callable[[], Any]] = {
-        "standardize": lambda: {"standardize": "channel" if image else "feature"},
-        "min-max": lambda: {"call": "keras_like:MinMax", "args": per},
-        "to": lambda: {"call": "keras_like:MinMax", "args": {**per, "low": numbers[0], "high": numbers[1]}},
-        "max": lambda: {"call": "keras_like:MinMax", "args": {**per, "shift": False}},
-        "divide": lambda: {"scale": {"divide_by": numbers[0]}},
-        "times": lambda: {"scale": {"divide_by": 1 / numbers[0]}},
-        "minus": lambda: {"statistics": {"mean": [numbers[0]]}},
-        "affine": lambda: {"statistics": {"mean": [numbers[0]], "std": [numbers[1]]}},
-        "center": lambda: {"center": "channel"},
-    }
-    if name not in made:
-        raise Unknown(f"preprocessing 'x {name}'")
-    return [*steps, made[name]()]
+def _asked(layers: list[Any]) -> list[int] | None:
+    first = layers[0] if layers and isinstance(layers[0], Mapping) else {}
+    shape = next((first[key] for key in ("input_shape", "shape") if first.get(key)), None)
+    if shape is not None and (first.get("input_shape") or word(str(first.get("type"))) in ("input", "inputlayer")):
+        return sizes(shape)
+    if first.get("input_length") and word(str(first.get("type"))) == "embedding":
+        return [whole(first["input_length"])]
+    return [whole(first["input_dim"])] if first.get("input_dim") and word(str(first.get("type"))) == "dense" else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -15,6 +15,38 @@ class Unknown(Exception):  # noqa: N818 - an answer: the program cannot be expre
 def word(text: str) -> str:
     """Return a name without its spelling: "Max_Pooling-2D" is "maxpooling2d"."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def spoken(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Return the last name, the arguments in order and those by name of "keras.optimizers.Adam(0.1, decay=1e-6)".
+
+    Raises:
+        Unknown: when an argument is no plain value.
+    """
+    match = re.fullmatch(r"(?:\w+\.)*(\w+)\s*(?:\((.*)\))?", text.strip())
+    if match is None:
+        return text.strip(), [], {}
+    try:
+        call = ast.parse(f"f({match[2] or ''})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        given = [ast.literal_eval(each) for each in call.args]
+        named = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    except (SyntaxError, ValueError, AssertionError):
+        raise Unknown(f"{text!r}") from None
+    return match[1], given, named
+
+
+def sizes(given: Any) -> list[int]:
+    """Return a shape told as a list, a number or a text such as "150x150x3", without the batch's None.
+
+    Raises:
+        Unknown: when it is none.
+    """
+    if isinstance(given, str):
+        if not re.fullmatch(r"[\[(]?(?:\s*(?:None|-?\d+)\s*[x×*,]?)+[\])]?", given):
+            raise Unknown(f"the shape {given!r}")
+        given = re.findall(r"-?\d+", given)
+    return [whole(each) for each in (given if isinstance(given, list | tuple) else [given]) if each not in (None, "None")]
 
 
 def number(value: Any) -> float | None:
@@ -67,6 +99,26 @@ ACTIVATIONS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+RECURRENT: Mapping[str, str] = {  # activation → its name in keras_like.ACTIVATIONS
+    **{name: name for name in ("tanh", "sigmoid", "relu", "linear", "elu", "selu", "softmax", "softplus", "softsign",
+                               "relu6", "gelu", "exponential", "swish", "mish")},
+    "none": "linear", "identity": "linear", "hardsigmoid": "hard_sigmoid", "leakyrelu": "leaky_relu", "silu": "swish",
+    "exp": "exponential",
+}  # fmt: skip
+
+
+def recurrent_activation(given: Any, usual: str) -> str:
+    """Return the name of a recurrent layer's activation in keras_like.
+
+    Raises:
+        Unknown: when there is none of that name.
+    """
+    name = usual if given is None else word(spoken(given)[0] if isinstance(given, str) else str(given))
+    if name not in RECURRENT or (isinstance(given, str) and given.strip().endswith(")")):
+        raise Unknown(f"the activation {given!r} of a recurrent layer")
+    return RECURRENT[name]
+
+
 def activation(given: Any) -> Any:
     """Return the layer of an activation, None for the identity.
 
@@ -74,12 +126,17 @@ def activation(given: Any) -> Any:
         Unknown: when there is none of that name.
     """
     numbers: dict[str, Any] = {}
+    if isinstance(given, str) and word(given) not in ACTIVATIONS:
+        given, ordered, numbers = spoken(given)
+        numbers |= {"alpha": ordered[0]} if len(ordered) == 1 else {"arguments": ordered} if ordered else {}
     if isinstance(given, Mapping):
         numbers = {key: value for key, value in given.items() if key not in ("name", "type") and value is not None}
         given = given.get("name", given.get("type"))
     name = word(str(given or ""))
     if name not in ACTIVATIONS:
         raise Unknown(f"the activation {given!r}")
+    if name == "relu" and numbers.get("max_value") == 6:
+        name = f"relu{whole(numbers.pop('max_value'))}"
     slope = numbers.pop("alpha", numbers.pop("negative_slope", None))
     if slope is not None and name in ("leakyrelu", "elu"):
         return {"leaky_relu" if name == "leakyrelu" else "elu": float(slope)}
@@ -89,12 +146,17 @@ def activation(given: Any) -> Any:
 
 
 FAMILIES = ("glorot", "he", "lecun")
+SCALED = {(1.0, "fan_avg"): "glorot", (2.0, "fan_in"): "he", (1.0, "fan_in"): "lecun"}  # Keras' VarianceScaling
 PLAIN = {
     "randomnormal": "normal", "normal": "normal", "gaussian": "normal", "truncatednormal": "normal",
     "randomuniform": "uniform", "uniform": "uniform", "constant": "constant", "const": "constant", "zeros": "zeros",
     "zero": "zeros", "ones": "ones", "one": "ones", "orthogonal": "orthogonal", "identity": "identity", "eye": "identity",
 }  # fmt: skip
 ORDERED = {"normal": ("mean", "std"), "uniform": ("low", "high"), "constant": ("value",)}
+ALONE: Mapping[str, Callable[[float], dict[str, float]]] = {  # what a single number means
+    "uniform": lambda reach: {"low": -abs(reach), "high": abs(reach)}, "normal": lambda std: {"mean": 0.0, "std": std},
+}  # fmt: skip
+OF_TENSORS = ("randomnormal", "truncatednormal")  # tf.random_normal begins with a deviation of 1, Keras' with 0.05
 KEYS = {"stddev": "std", "std": "std", "mean": "mean", "minval": "low", "maxval": "high", "low": "low", "high": "high",
         "value": "value"}  # fmt: skip
 
@@ -108,21 +170,37 @@ def initializer(given: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     said = _spelled(given)
-    name = word(said.pop("name"))
+    name = word(said.pop("name")).replace("kaiming", "he")
     said.pop("seed", None)
+    if name == "orthogonal" and said.get("gain") == 1:
+        said.pop("gain")
     for family in FAMILIES:
         if name in (f"{family}uniform", f"{family}normal", f"xavier{name[6:]}" if family == "glorot" else ""):
             return {"init": f"{family}_{'normal' if name.endswith('normal') else 'uniform'}"}
-    if name == "variancescaling" and not said:
-        return {"init": "lecun_normal"}
+    if name == "variancescaling":
+        return _scaled(said, given)
     if name not in PLAIN:
         raise Unknown(f"the initializer {given!r}")
     init = PLAIN[name]
-    values = dict(zip(ORDERED.get(init, ()), said.pop("numbers", ()), strict=False))
+    numbers = said.pop("numbers", ())
+    if len(numbers) > len(ORDERED.get(init, ())):
+        raise Unknown(f"the initializer {given!r}")
+    values = dict(zip(ORDERED.get(init, ()), numbers, strict=False))
+    if len(numbers) == 1 and init in ALONE:
+        values = ALONE[init](numbers[0])
     values |= {KEYS[key]: float(value) for key, value in said.items() if key in KEYS}
     if set(said) - set(KEYS):
         raise Unknown(f"the initializer {given!r}")
     return {"init": init, **values}
+
+
+def _scaled(said: Mapping[str, Any], given: Any) -> dict[str, Any]:
+    """Return Keras' VarianceScaling as the family that it is."""
+    left = set(said) - {"scale", "mode", "distribution", "seed"}
+    family = SCALED.get((float(said.get("scale") or 1.0), str(said.get("mode") or "fan_in")))
+    if left or family is None:
+        raise Unknown(f"the initializer {given!r}")
+    return {"init": f"{family}_{'uniform' if said.get('distribution') == 'uniform' else 'normal'}"}
 
 
 def _spelled(given: Any) -> dict[str, Any]:
@@ -132,21 +210,21 @@ def _spelled(given: Any) -> dict[str, Any]:
         rest = {key: value for key, value in given.items() if key not in ("name", "class_name", "type", "config")}
         name = given.get("name") or given.get("class_name") or given.get("type") or ""
         return {"name": str(name), **inner, **{key: value for key, value in rest.items() if value is not None}}
-    match = re.fullmatch(r"\s*(\w+)\s*(?:(\{.*\})|\((.*)\))?\s*", str(given))
-    if match is None:
-        raise Unknown(f"the initializer {given!r}")
-    name, mapping, arguments = match.groups()
-    said: dict[str, Any] = {"name": name}
-    if mapping:
-        return said | dict(ast.literal_eval(mapping))
-    numbers = []
-    for each in filter(None, (part.strip() for part in (arguments or "").split(","))):
-        key, equals, value = each.partition("=")
-        if equals:
-            said[key.strip()] = float(value)
-        else:
-            numbers.append(float(each))
-    return said | ({"numbers": numbers} if numbers else {})
+    match = re.fullmatch(r"\s*(?:\w+\.)*(\w+)\s*(\{.*\})\s*", str(given))
+    if match is not None:
+        return {"name": match[1], **{key: value for key, value in _literal(match[2]).items() if value is not None}}
+    name, numbers, said = spoken(re.sub(r"\[(.*)\]$", r"(\1)", str(given)))
+    if str(given).startswith("tf.") and "initializers" not in str(given) and not numbers and word(name) in OF_TENSORS:
+        said = {"stddev": 1.0, **said}
+    told = {key: value for key, value in said.items() if value is not None}
+    return {"name": name, **told, **({"numbers": [number(each) for each in numbers]} if numbers else {})}
+
+
+def _literal(text: str) -> dict[str, Any]:
+    try:
+        return dict(ast.literal_eval(text))
+    except (SyntaxError, ValueError, TypeError):
+        raise Unknown(f"{text!r}") from None
 
 
 def initial(init: Mapping[str, Any] | None) -> Any:
@@ -176,7 +254,10 @@ def penalty(given: Mapping[str, Any]) -> dict[str, float]:
     for key in ("kernel_regularizer", "regularizer", "W_regularizer"):
         value = given.get(key)
         if isinstance(value, Mapping):
-            found |= {kind: float(value[kind]) for kind in ("l1", "l2") if value.get(kind)}
+            inner = {**value, **dict(value.get("config") or {})}
+            if not {"l1", "l2"} & set(inner):
+                raise Unknown(f"the regularizer {value!r}")
+            found |= {kind: float(inner[kind]) for kind in ("l1", "l2") if inner.get(kind)}
         elif isinstance(value, str):
             found |= _regularizer(value)
         elif value is not None:

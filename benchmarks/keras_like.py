@@ -144,6 +144,7 @@ class Conv(nn.Module):
         groups: int = 1,
         bias: bool = True,
         init: Mapping[str, Any] | None = None,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         kind = nn.Conv1d if len(kernel) == 1 else nn.Conv2d
@@ -151,7 +152,8 @@ class Conv(nn.Module):
         self.conv = kind(*sizes, tuple(kernel), tuple(stride), dilation=dilation, groups=groups, bias=bias)
         begin(self.conv.weight, **(init or {}))
         if bias:
-            nn.init.zeros_(self.conv.bias)
+            nn.init.constant_(self.conv.bias, (init or {}).get("bias", 0.0))
+        self.requires_grad_(not frozen)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs."""
@@ -189,24 +191,35 @@ class UpSampling(nn.Module):
 
 
 class Dense(nn.Module):
-    """w·x + b along the last axis of an image in Keras' order, which is the first here."""
+    """w·x + b along the last axis of an image in Keras' order, which is the first here; `last`: of anything else."""
 
-    def __init__(self, *, sizes: list[int], bias: bool = True, init: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        sizes: list[int],
+        bias: bool = True,
+        init: Mapping[str, Any] | None = None,
+        last: bool = False,
+        frozen: bool = False,
+    ) -> None:
         super().__init__()
         self.linear = nn.Linear(*sizes, bias=bias)
         begin(self.linear.weight, **(init or {}))
         if bias:
-            nn.init.zeros_(self.linear.bias)
+            nn.init.constant_(self.linear.bias, (init or {}).get("bias", 0.0))
+        self.axis = -1 if last else 1
+        self.requires_grad_(not frozen)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the outputs."""
-        return self.linear(inputs.movedim(1, -1)).movedim(-1, 1)
+        return self.linear(inputs.movedim(self.axis, -1)).movedim(-1, self.axis)
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu, "linear": lambda x: x, "elu": F.elu, "selu": F.selu,
     "softmax": lambda x: x.softmax(-1), "softplus": F.softplus, "softsign": F.softsign, "exponential": torch.exp,
-    "hard_sigmoid": lambda x: (0.2 * x + 0.5).clamp(0, 1),
+    "hard_sigmoid": lambda x: (0.2 * x + 0.5).clamp(0, 1), "swish": F.silu, "gelu": F.gelu, "mish": F.mish, "relu6": F.relu6,
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
 }  # fmt: skip
 
 
@@ -222,17 +235,19 @@ class Recurrent(nn.Module):
         gate: str = "sigmoid",
         every: bool = False,
         both: bool = False,
+        drop: float = 0.0,
         init: Mapping[str, Any] | None = None,
+        kept: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self.kind, self.out, self.every = kind, sizes[1], every
+        self.kind, self.out, self.every, self.drop = kind, sizes[1], every, drop
         self.act, self.gate = ACTIVATIONS[activation], ACTIVATIONS[gate]
         gates = {"simplernn": 1, "gru": 3, "lstm": 4}[kind]
         self.given = nn.ModuleList(nn.Linear(sizes[0], gates * sizes[1]) for _ in range(1 + both))
         self.kept = nn.ModuleList(nn.Linear(sizes[1], gates * sizes[1], bias=False) for _ in range(1 + both))
-        for given, kept in zip(self.given, self.kept, strict=True):
+        for given, back in zip(self.given, self.kept, strict=True):
             begin(given.weight, **(init or {}))
-            nn.init.orthogonal_(kept.weight)
+            begin(back.weight, **(kept or {"init": "orthogonal"}))
             nn.init.zeros_(given.bias)
             if kind == "lstm":
                 given.bias.data[sizes[1] : 2 * sizes[1]] = 1.0  # Keras' unit_forget_bias
@@ -247,8 +262,9 @@ class Recurrent(nn.Module):
     def _way(self, inputs: Tensor, way: int) -> Tensor:
         state = cell = inputs.new_zeros(inputs.shape[0], self.out)
         states = []
+        mask = F.dropout(torch.ones_like(state), self.drop, self.training)  # the same at every step, as Keras has it
         for given in self.given[way](inputs).unbind(1):
-            state, cell = self._step(given, self.kept[way](state), state, cell)
+            state, cell = self._step(given, self.kept[way](state * mask), state, cell)
             states.append(state)
         return torch.stack(states, 1)
 
@@ -271,8 +287,8 @@ class BCELoss(nn.Module):
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the outputs."""
+        outputs, targets = _pair(outputs, targets)  # one column beside several outputs broadcasts
         outputs = outputs.clamp(CLIP, 1 - CLIP)
-        targets = targets.reshape(targets.shape[0], -1).to(outputs.dtype)  # one column beside several outputs broadcasts
         return -(targets * outputs.log() + (1 - targets) * (1 - outputs).log()).mean()
 
 
@@ -284,10 +300,13 @@ def categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def sparse_categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """-mean of log of the right class's probability, for class numbers that the outputs may be too few for."""
-    shares = outputs / outputs.sum(-1, keepdim=True)
-    right = targets.long().reshape(-1, 1).clamp(0, outputs.shape[-1] - 1)
-    return -shares.clamp(CLIP, 1 - CLIP).log().gather(-1, right).mean()
+    """-mean of log of the right class's probability, for class numbers that the outputs may be too few for.
+
+    As TensorFlow has it: what lies outside 0 and 1 is clipped, and only then divided by the sum. The class numbers may be
+    told as one-hot targets, too.
+    """
+    targets = targets.argmax(-1) if targets.dim() > 1 else targets
+    return sparse_from_logits(outputs.clamp(CLIP, 1 - CLIP).log(), targets)
 
 
 def sparse_from_logits(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -297,6 +316,22 @@ def sparse_from_logits(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def _pair(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return outputs.reshape(len(outputs), -1), targets.reshape(len(targets), -1).to(outputs.dtype)
+
+
+def mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """One column beside several broadcasts."""
+    outputs, targets = _pair(outputs, targets)
+    return (outputs - targets).square().mean()
+
+
+def mean_absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """One column beside several broadcasts."""
+    outputs, targets = _pair(outputs, targets)
+    return (outputs - targets).abs().mean()
+
+
+def root_mean_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    return mean_squared_error(outputs, targets).sqrt()
 
 
 def mean_absolute_percentage_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -415,6 +450,12 @@ def train_step(
 def inverse_time(step: int, _total: int, decay: float = 0.0) -> float:
     """Return Keras' `decay`: 1 / (1 + decay·step)."""
     return 1 / (1 + decay * step)
+
+
+def exponential_decay(step: int, _total: int, *, steps: float, rate: float, stairs: bool = False) -> float:
+    """Return the factor of Keras' ExponentialDecay: rate^(step / steps), in whole steps of it with `stairs`."""
+    past = step / steps
+    return float(rate ** (math.floor(past) if stairs else past))
 
 
 def flattened(inputs: NDArray[Any]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason
 mlxtend = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None, reason="mlxtend is not installed")
 
 DENSE = {"type": "Dense", "units": 3, "activation": "softmax"}
+LSTM = {"type": "LSTM", "units": 4}
 FACTS: dict[str, Any] = {
     "data": {"source": "blobs", "n": 60, "centers": 3, "features": 2, "std": 2, "seed": 2, "train": 40, "validation": 20},
     "preprocess": [],
@@ -87,9 +89,27 @@ def test_the_truth_is_never_read() -> None:
         ({"type": "Activation", "activation": "swish"}, ["silu"]),
         ({"type": "Dropout", "rate": 0.25}, [{"dropout": 0.25}]),
         ({"type": "Flatten"}, ["flatten"]),
+        ("Flatten", ["flatten"]),
+        ({"type": "keras.layers.Dropout", "rate": 0.2, "seed": 3}, [{"dropout": 0.2}]),
+        ({"type": "SpatialDropout2D", "rate": 0.2}, [{"call": "torch.nn:Dropout2d", "args": {"p": 0.2}}]),
+        ({"type": "GELU"}, ["gelu"]),
+        ({"type": "Softmax"}, [{"softmax": {"axis": 1}}]),
+        ({"type": "Softmax", "axis": 1}, [{"softmax": {"axis": 2}}]),
+        ({"type": "Activation", "activation": "LeakyReLU(0.1)"}, [{"leaky_relu": 0.1}]),
+        ({"type": "ReLU", "negative_slope": 0.1}, [{"leaky_relu": 0.1}]),
+        ({"type": "Masking", "mask_value": 0}, []),
+        (
+            {"type": "LayerNormalization"},
+            [{"call": "keras_layers:LayerNorm", "args": {"channels": 3, "epsilon": 1e-3}}],
+        ),
+        (
+            {"type": "Conv2D", "nb_filter": 4, "kernel": 3, "border_mode": "same"},
+            [{"conv": {"out": 4, "kernel": 3, "padding": "same"}}],
+        ),
+        ({"type": "Reshape", "target_shape": "(192,)"}, [{"call": "keras_like:Reshape", "args": {"shape": [192]}}]),
     ],
 )
-def test_layers(layer: dict[str, Any], made: list[Any]) -> None:
+def test_layers(layer: Any, made: list[Any]) -> None:
     layers = layers_module.Layers((3, 8, 8))
     layers.add(layer)
     assert layers.made == made
@@ -106,6 +126,11 @@ def test_layers(layer: dict[str, Any], made: list[Any]) -> None:
         ("RandomNormal{'mean': 0.0, 'stddev': 0.05}", {"normal": {"mean": 0.0, "std": 0.05}}),
         ("constant(0.01)", {"constant": 0.01}),
         ("Zeros{}", "zeros"),
+        ("uniform(0.1)", {"uniform": {"low": -0.1, "high": 0.1}}),
+        ("normal(0.1)", {"normal": {"mean": 0.0, "std": 0.1}}),
+        ("keras.initializers.RandomNormal(stddev=0.2, seed=1)", {"normal": {"std": 0.2}}),
+        ("tf.random_normal", {"normal": {"std": 1.0}}),
+        ("VarianceScaling{'scale': 2.0, 'mode': 'fan_in', 'distribution': 'uniform'}", {"he": {"distribution": "uniform"}}),
     ],
 )
 def test_initializers(init: str, made: Any) -> None:
@@ -122,10 +147,96 @@ def test_initializers(init: str, made: Any) -> None:
             {"name": "Adam", "beta_1": 0.4, "beta_2": 0.5, "epsilon": 1e-16},
             {"adam": {"lr": 0.001, "beta1": 0.4, "beta2": 0.5, "eps": 1e-16}},
         ),
+        ("tf.keras.optimizers.Adam(0.01)", {"adam": {"lr": 0.01, "eps": 1e-7}}),
+        ("optimizers.SGD(lr=0.01, momentum=0.9, nesterov=True)", {"nesterov": {"lr": 0.01, "momentum": 0.9}}),
+        ("tf.train.GradientDescentOptimizer(0.5)", {"sgd": {"lr": 0.5}}),
+        ({"name": "Adam", "lr": "0.1", "betas": [0.5, 0.9]}, {"adam": {"lr": 0.1, "beta1": 0.5, "beta2": 0.9, "eps": 1e-7}}),
     ],
 )
 def test_optimizers(optimizer: Any, made: Any) -> None:
     assert described(optimizer=optimizer)["optimizer"] == made
+
+
+ONE = [{"type": "Dense", "units": 1}]
+SIGMOID = [{"type": "Dense", "units": 1, "activation": "sigmoid"}]
+LINEAR = [{"type": "Dense", "units": 3}]
+TWO = {"source": "moons", "n": 60}
+NUMBERS = {"source": "make_regression", "n": 60}
+PROBABILITIES, LOGITS = {"inputs": "probabilities"}, {"inputs": "logits"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "data", "layers", "made", "encode"),
+    [
+        ("keras.losses.MeanSquaredError()", NUMBERS, ONE, "mse", None),
+        ("MSE", NUMBERS, ONE, "mse", None),
+        ("mean squared error", NUMBERS, ONE, "mse", None),
+        ({"name": "huber", "delta": 2}, NUMBERS, ONE, {"huber": {"delta": 2.0}}, None),
+        ("mse", NUMBERS, LINEAR, {"call": "keras_like:mean_squared_error"}, None),
+        ("mse", {**NUMBERS, "targets": 3}, LINEAR, {"call": "torch.nn:MSELoss"}, None),
+        ("BinaryCrossentropy(from_logits=True)", TWO, ONE, {"bce": LOGITS}, None),
+        ("tf.nn.sigmoid_cross_entropy_with_logits", TWO, ONE, {"bce": LOGITS}, None),
+        ("binary_crossentropy", TWO, SIGMOID, {"bce": PROBABILITIES}, None),
+        ("binary_crossentropy", TWO, ONE, {"call": "keras_like:BCELoss"}, "column"),
+        ("CategoricalCrossentropy(label_smoothing=0.1)", None, [DENSE],
+         {"cross_entropy": {**PROBABILITIES, "label_smoothing": 0.1}}, None),
+        ("cce", None, LINEAR, {"call": "keras_like:categorical_crossentropy"}, "one-hot"),
+        ("SparseCategoricalCrossentropy", None, LINEAR, {"call": "keras_like:sparse_categorical_crossentropy"}, "one-hot"),
+        ("SparseCategoricalCrossentropy(from_logits=True)", None, LINEAR, {"cross_entropy": LOGITS}, None),
+        ("cce", None, [{**DENSE, "units": 2}], {"call": "keras_like:sparse_categorical_crossentropy"}, None),
+    ],
+)  # fmt: skip
+def test_losses_by_their_names_and_outputs(loss: Any, data: Any, layers: list[Any], made: Any, encode: str | None) -> None:
+    told = described(loss=loss, layers=layers, data=data or FACTS["data"], task=None)
+    assert told["loss"] == made
+    assert data is NUMBERS or told["data"]["source"]["args"].get("encode") == encode
+
+
+@pytest.mark.parametrize(
+    ("data", "args", "shape"),
+    [
+        ({"source": "mnist", "train": 60000, "validation": 10000}, {"train": 60000, "validation": 10000}, (784,)),
+        ({"source": "keras.datasets.mnist", "classes": 3}, {"classes": 3}, (784,)),
+        ({"source": "iris", "features": 2}, {"features": 2}, (2,)),
+        ({"source": "blobs", "centers": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}, {"features": 3}, (3,)),
+        ({"source": "blobs", "classes": 3}, {"centers": 3}, (2,)),
+        ({"source": "images", "shape": "4x4x3", "classes": 3}, {"shape": [3, 4, 4]}, (48,)),
+        ({"source": "table of mine", "shape": ["None", 10], "classes": 3}, {"shape": [10]}, (10,)),
+        ({"source": "xor", "n": 4, "train": 4, "validation": 4}, {"n": 8}, (2,)),
+        ({"source": "function", "low": 0, "high": 5}, {"low": 0}, (1,)),
+        ({"source": "make_classification", "n_redundant": 2, "n_informative": 4, "class_sep": 2.0},
+         {"redundant": 2, "informative": 4, "class_sep": 2.0}, (20,)),
+        ({"source": "list", "x": [1, 2, 3], "y": [2, 4, 6]}, {"n": 3}, (1,)),
+    ],
+)  # fmt: skip
+def test_arguments_of_data_are_taken_or_refused(data: dict[str, Any], args: dict[str, Any], shape: tuple[int, ...]) -> None:
+    source = importer.source_of(data, {**FACTS, "data": data})
+    assert {key: source.args.get(key) for key in args} == args
+    found = importer._Importer({**FACTS, "data": data, "layers": LINEAR})._layers(source)
+    assert found.flat_input == (len(source.shape) == 3)
+    assert shape == ((torch.Size(source.shape).numel(),) if found.flat_input else source.shape)
+
+
+@pytest.mark.parametrize(
+    ("told", "inputs", "targets"),
+    [
+        ("x/127.5-1", [{"statistics": {"mean": [127.5], "std": [127.5]}}], []),
+        ("x/127.5 - 1", [{"statistics": {"mean": [127.5], "std": [127.5]}}], []),
+        ("(x-128)/64", [{"statistics": {"mean": [128.0], "std": [64.0]}}], []),
+        ("x divided by 255", [{"scale": {"divide_by": 255.0}}], []),
+        ("(x - x.mean()) / x.std()", [{"standardize": "feature"}], []),
+        ("y*2-1", [], [["minus", 0.5], ["divide", 0.5]]),
+        ("none", [], []),
+    ],
+)
+def test_preprocessing_in_formulas(told: str, inputs: list[Any], targets: list[Any]) -> None:
+    assert importer.preprocessing([told], image=False) == (inputs, targets)
+
+
+def test_anything_raised_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importer, "source_of", lambda *_: 1 / 0)
+    with pytest.raises(words.Unknown, match=r"could not be imported: ZeroDivisionError: division by zero"):
+        described()
 
 
 @pytest.mark.parametrize(
@@ -143,9 +254,34 @@ def test_optimizers(optimizer: Any, made: Any) -> None:
         ({"data": {"source": "blobs", "twist": 3}}, "twist"),
         ({"preprocess": ["x whiten"]}, "whiten"),
         ({"update_sign": 2}, "update_sign"),
+        ({"layers": [{**DENSE, "init": "normal(0,1,2)"}]}, "normal"),
+        ({"layers": [{**DENSE, "kernel_regularizer": {"name": "l2", "value": 0.1}}]}, "regularizer"),
+        ({"layers": [None, DENSE]}, "None"),
+        ({"layers": [{"type": "Lambda", "function": "x/2"}, DENSE]}, "Lambda"),
+        ({"layers": [{"type": "Embedding", "input_dim": 9, "output_dim": 2}, DENSE]}, "whole numbers"),
+        ({"layers": [{"type": "BatchNormalization", "trainable": False}, DENSE]}, "trainable"),
+        ({"layers": [{"type": "Dense", "units": 3, "input_shape": [7]}]}, "input of 7"),
+        ({"layers": [{"type": "Dense", "units": 2, "activation": "softmax"}], "loss": "mse"}, "2 outputs for 3 classes"),
+        ({"layers": LSTM | {"stateful": True}}, "stateful"),
+        ({"layers": LSTM | {"use_bias": False}}, "biases"),
+        ({"layers": LSTM | {"activation": "snake"}}, "snake"),
+        ({"optimizer": {"name": "SGD", "lr": 0}}, "learning rate of 0"),
+        ({"optimizer": {"name": "SGD", "lr": {"initial": 0.1}}}, "learning rate"),
+        ({"batch_size": 0}, "batch of 0"),
+        ({"epochs": "until converged"}, "until converged"),
+        ({"preprocess": ["x/0"]}, "x/0"),
+        ({"preprocess": ["x//255"]}, "x//255"),
+        ({"preprocess": ["1-x"]}, "1-x"),
+        ({"data": {"source": "iris", "classes": 5}}, "classes"),
+        ({"data": {"source": "moons", "features": 3}}, "features"),
+        ({"data": {"source": "function", "formula": "a*x"}}, "formula"),
+        ({"data": {"source": "blobs", "n": "many"}, "layers": [{"type": "Dense", "units": [3]}]}, "Unknown|number"),
+        ({"data": {"source": "images", "shape": "large"}}, "shape"),
     ],
 )
 def test_what_is_not_known_is_refused_aloud(changed: dict[str, Any], said: str) -> None:
+    if isinstance(changed.get("layers"), dict):  # a single layer on sequences
+        changed = {"layers": [changed["layers"], DENSE], "data": {"source": "sequences", "classes": 3}}
     with pytest.raises(words.Unknown, match=said):
         described(**changed)
 
@@ -222,6 +358,17 @@ def test_losses_are_those_of_keras() -> None:
     assert keras_like.categorical_crossentropy(outputs, targets).item() == pytest.approx(float(-right.log().mean()))
     clipped = torch.nn.functional.binary_cross_entropy(outputs, targets)
     assert keras_like.BCELoss()(outputs, targets).item() == pytest.approx(float(clipped))
+    wild = torch.tensor([[2.0], [-1.0], [0.3]])
+    kept = torch.tensor([1 - 1e-7, 1e-7, 0.3])
+    right = torch.tensor([1.0, 1.0, 0.0])
+    hand = -(right * kept.log() + (1 - right) * (1 - kept).log()).mean()
+    assert keras_like.BCELoss()(wild, right).item() == pytest.approx(float(hand), rel=1e-4)
+    scores = torch.tensor([[3.0, -1.0, 2.0]])  # TensorFlow: clipped, then divided by the sum
+    assert keras_like.sparse_categorical_crossentropy(scores, torch.tensor([2])).item() == pytest.approx(
+        math.log(2), rel=1e-4
+    )
+    one_hot = torch.tensor([[0.0, 0.0, 1.0]])  # divided by the sum of 4, then clipped
+    assert keras_like.categorical_crossentropy(scores, one_hot).item() == pytest.approx(math.log(2), rel=1e-4)
     assert keras_like.hinge(outputs, targets).item() == pytest.approx((1.2 + 0.4 + 0.1 + 1.3) / 4)
 
 
