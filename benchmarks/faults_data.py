@@ -37,8 +37,9 @@ def splits(
     `encode` says how classes are written down: "labels" (n,), "column" of numbers (n,), "one-hot" (n, k) or "signs" (n,).
     `steps` are the steps of preprocessing of the targets, in order. `apart`: the inputs were shuffled, the targets not.
     The first `train` samples are for training and the next `validation` for validation, where that is said; where there
-    are not as many, both are fewer in proportion. `copied`: the inputs are the targets, for an autoencoder. `numbers`:
-    whole numbers are no token numbers. `width`: one-hot targets have more columns than there are classes.
+    are not as many, both are fewer in proportion, or a fifth is for validation. `copied`: the inputs are the targets, for
+    an autoencoder. `numbers`: whole numbers are no token numbers. `width`: one-hot targets have more columns than there
+    are classes.
     """
     inputs, targets = SOURCES[source](**given)
     whole = inputs.dtype.kind in "iu" and source == "tokens" and not numbers
@@ -53,7 +54,8 @@ def splits(
     if encode == "flat":
         targets = targets.reshape(len(targets), -1)
     if train is None and validation is not None:
-        train = max(len(inputs) - validation, len(inputs) // 2)
+        train = len(inputs) - validation if validation < len(inputs) else 4 * len(inputs) // 5
+        validation = len(inputs) - train
     if train is None or (validation is None and train > len(inputs)):
         return inputs, targets
     asked = train + (validation or 0)

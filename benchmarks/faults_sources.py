@@ -83,9 +83,10 @@ def source_of(given: Facts, facts: Facts) -> Source:
     if not isinstance(given, Mapping):
         given = {"source": given}
     if isinstance(given.get("x"), list) and isinstance(given.get("y"), list):
-        return _inline(given)
+        return _inline(given, facts)
     said = {RENAMED.get(name, name): value for name, value in given.items() if value is not None and value is not False}
     name = re.sub(r"^(?:\w+\.)*(?:load_)?", "", str(said.pop("source", "")).strip().lower())
+    said |= {key: whole(said[key]) for key in WHOLE if isinstance(said.get(key), str)}
     copied = "autoencoder" in str(facts["task"] or "").lower() or str(said.get("targets")).lower() in COPIES
     if copied:
         said.pop("targets", None)
@@ -107,6 +108,7 @@ def source_of(given: Facts, facts: Facts) -> Source:
     return replace(made, args=args | ({"copied": True} if copied else {}), copied=copied)
 
 
+WHOLE = ("n", "seed", "classes", "length", "vocabulary", "horizon", "informative", "redundant")
 MOST = 10_000  # samples that are made
 ENDLESS = ("blobs", "circles", "moons", "classes", "numbers", "xor", "function", "sequences", "tokens", "stand-in")
 DROPPED = re.compile(r"^(?:synthetic|random|generated|toy|custom|)$")
@@ -160,7 +162,7 @@ def _two(given: Any) -> tuple[float, float]:
     return (float(given[0]), float(given[1]))
 
 
-def _inline(given: Facts) -> Source:
+def _inline(given: Facts, facts: Facts) -> Source:
     """Return data that are written down in the facts themselves."""
     rest = set(given) - {"source", "x", "y", "n", "classes", "shape", "features", "targets"}
     if rest:
@@ -171,8 +173,8 @@ def _inline(given: Facts) -> Source:
         raise Unknown("data that are no numbers, or not as many inputs as targets")
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
-    labels = targets.ndim == 1 and targets.dtype.kind in "biu" and bool(given.get("classes"))
-    classes = int(given["classes"]) if labels else None
+    labels = targets.ndim == 1 and targets.dtype.kind in "biu" and (bool(given.get("classes")) or _of_classes(facts))
+    classes = whole(given.get("classes") or int(targets.max()) + 1) if labels else None
     args = {"x": inputs.tolist(), "y": targets.tolist(), **({"classes": classes} if classes else {}), "n": len(inputs)}
     return Source("inline", args, inputs.shape[1:], classes, targets=1 if targets.ndim == 1 else targets.shape[1])
 
@@ -245,6 +247,8 @@ def _made(kind: str, said: dict[str, Any], facts: Facts) -> Source:
         and len(asked) == 1
     ):
         args |= {"features": asked[0]} if asked[0] != width else {}
+    if kind == "sequences" and asked and len(asked) == 2:
+        args = {"length": asked[0], "features": asked[1], **args}
     if kind == "blobs":
         args = _centered(args, said)
     if kind == "function":

@@ -207,6 +207,8 @@ def test_losses_by_their_names_and_outputs(loss: Any, data: Any, layers: list[An
         ({"source": "make_classification", "n_redundant": 2, "n_informative": 4, "class_sep": 2.0},
          {"redundant": 2, "informative": 4, "class_sep": 2.0}, (20,)),
         ({"source": "list", "x": [1, 2, 3], "y": [2, 4, 6]}, {"n": 3}, (1,)),
+        ({"source": "list", "x": [[0, 1], [1, 0]], "y": [0, 1]}, {"n": 2, "classes": 2}, (2,)),
+        ({"source": "blobs", "n": "600", "classes": "3", "features": "4"}, {"n": 600, "centers": 3, "features": 4}, (4,)),
     ],
 )  # fmt: skip
 def test_arguments_of_data_are_taken_or_refused(data: dict[str, Any], args: dict[str, Any], shape: tuple[int, ...]) -> None:
@@ -215,6 +217,45 @@ def test_arguments_of_data_are_taken_or_refused(data: dict[str, Any], args: dict
     found = importer._Importer({**FACTS, "data": data, "layers": LINEAR})._layers(source)
     assert found.flat_input == (len(source.shape) == 3)
     assert shape == ((torch.Size(source.shape).numel(),) if found.flat_input else source.shape)
+
+
+@sklearn
+@pytest.mark.parametrize(
+    ("args", "sizes"),
+    [
+        ({}, None),
+        ({"train": 100}, (100, 50)),
+        ({"train": 100, "validation": 20}, (100, 20)),
+        ({"validation": 30}, (120, 30)),
+        ({"validation": 100}, (50, 100)),
+        ({"validation": 10_000}, (120, 30)),
+        ({"train": 60_000, "validation": 15_000}, (120, 30)),
+    ],
+)
+def test_splits_are_as_told_or_in_proportion(args: dict[str, int], sizes: tuple[int, int] | None) -> None:
+    found = importlib.import_module("benchmarks.faults_data").splits("table", name="iris", **args)
+    assert sizes == (tuple(len(found[part][0]) for part in ("train", "validation")) if isinstance(found, dict) else None)
+
+
+@pytest.mark.parametrize(
+    ("layer", "made"),
+    [
+        ({"input_shape": [20, 1]}, []),
+        ({"input_shape": [None, 1]}, []),
+        ({"batch_input_shape": [None, 20, 1]}, []),
+        ({"batch_input_shape": [32, None, 1]}, []),
+        ({"input_shape": [1, 20]}, [{"call": "keras_like:Reshape", "args": {"shape": [1, 20]}}]),
+    ],
+)
+def test_inputs_are_shaped_as_the_first_layer_is_told(layer: dict[str, Any], made: list[Any]) -> None:
+    layers = layers_module.Layers((20, 1))
+    layers.add({**LSTM, **layer})
+    assert layers.made[:-1] == made
+
+
+def test_sequences_are_as_long_as_the_first_layer_says() -> None:
+    source = importer.source_of({"source": "sequences"}, {**FACTS, "layers": [{**LSTM, "input_shape": [7, 2]}]})
+    assert source.shape == (7, 2)
 
 
 @pytest.mark.parametrize(
