@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Pair = tuple[Array, Array]
+MOST = 100_000_000  # numbers that the inputs hold
 
 
 def splits(
@@ -83,6 +84,7 @@ def prepared(values: Array, step: str, *numbers: float) -> Array:
         "standardize": lambda: (values - values.mean(0)) / np.where(values.std(0) > 0, values.std(0), 1.0),
         "min-max": lambda: (values - low) / wide,
         "range": lambda: values / wide,
+        "max": lambda: values / np.where(values.max(0) != 0, values.max(0), 1.0),
         "to": lambda: numbers[0] + (numbers[1] - numbers[0]) * (values - low) / wide,
         "center": lambda: values - values.mean(0),
         "divide": lambda: values / numbers[0],
@@ -213,9 +215,9 @@ def mnist(n: int | None = None, shape: list[int] | None = None, classes: int = 1
     images, labels = mnist_data()
     images, labels = mixed(images, labels)
     kept = labels < classes
+    shape = shape or [1, 28, 28]
+    n = min(n or len(images), MOST // math.prod(shape))
     images, labels = images[kept][:n], labels[kept][:n]
-    if shape is None:
-        shape = [1, 28, 28]
     return (images if shape == [784] else resized(images.reshape(-1, 1, 28, 28), shape)), labels
 
 
@@ -319,6 +321,7 @@ def stand_in(shape: list[int], classes: int | None = None, n: int = 1000, seed: 
         return mnist(n, shape, classes)
     rng = np.random.default_rng(seed)
     size = math.prod(shape)
+    n = min(n, MOST // size)
     hidden = rng.normal(size=(n, min(size, 8)))
     inputs = hidden @ rng.normal(size=(hidden.shape[1], size)) / math.sqrt(hidden.shape[1]) + rng.normal(0, 0.1, (n, size))
     scores = np.tanh(hidden @ rng.normal(size=(hidden.shape[1], 16))) @ rng.normal(size=(16, classes or targets))

@@ -21,7 +21,7 @@ from benchmarks.faults_layers import Layers
 from benchmarks.faults_losses import Ending, loss_of
 from benchmarks.faults_optimizers import optimizer_of
 from benchmarks.faults_plain import kind_of
-from benchmarks.faults_sources import Facts, Source, source_of
+from benchmarks.faults_sources import Facts, Source, asked, source_of
 from benchmarks.faults_steps import preprocessing
 from benchmarks.faults_words import ACTIVATIONS, Unknown, whole, word
 
@@ -75,15 +75,14 @@ class _Importer:
         if source.stands_for:
             self.departures.append(f"{source.stands_for}: a substitute of the same shape")
         layers = self._layers(source)
-        head = prod(layers.shape) if source.copied else layers.head()
-        if source.copied and head != prod(source.shape):
-            raise Unknown(f"an autoencoder of {prod(source.shape)} numbers that puts out {head}")
-        task = str(self.facts["task"] or "")
-        loss, encode = loss_of(self.facts["loss"], Ending(layers.made, head, source), task)
+        inputs, targets = preprocessing(self.facts["preprocess"] or [], image=len(source.shape) == 3, copied=source.copied)
+        ending = _ending(layers, source, scaled=bool(targets))
+        loss, encode = loss_of(self.facts["loss"], ending, str(self.facts["task"] or ""))
         if source.copied and len(layers.shape) == 1:
             encode = "flat"
         penalty = layers.penalty()
-        made: dict[str, Any] = {"version": 1, "name": "program", "data": self._data(source, encode, layers)}
+        data = self._data(self._arguments(source, encode, layers, targets), [*inputs, *layers.prepared()])
+        made: dict[str, Any] = {"version": 1, "name": "program", "data": data}
         made["model"] = {"init": "xavier", "layers": layers.made}
         made["loss"] = loss
         made |= self._training(penalty)
@@ -93,9 +92,11 @@ class _Importer:
         """Return the layers; data that come as images are flattened where the first layer that minds is Dense."""
         layers = Layers(source.shape, whole=source.whole)
         told = self.facts["layers"] or []
-        kinds = [kind_of(each) for each in told if isinstance(each, Mapping)]
+        kinds = [kind_of(each if isinstance(each, Mapping) else {"type": each}) for each in told]
         first = next((kind for kind in kinds if kind not in INDIFFERENT and kind not in ACTIVATIONS), "")
-        if first == "dense" and len(source.shape) == 3 and not any(each.get("input_shape") for each in told[:1]):
+        if first == "dense" and len(source.shape) == 3 and len(asked(told) or [1]) == 1:
+            if "flatten" in kinds:
+                raise Unknown("Dense before Flatten, of images whose shape is not told")
             layers.flatten_input()
         for each in told:
             layers.add(each)
@@ -103,18 +104,16 @@ class _Importer:
             raise Unknown("no layers")
         return layers
 
-    def _data(self, source: Source, encode: str, layers: Layers) -> dict[str, Any]:
-        image = len(source.shape) == 3
-        inputs, targets = preprocessing(self.facts["preprocess"] or [], image=image, copied=source.copied)
-        inputs += layers.rescaled
-        args: dict[str, Any] = {"source": source.name, **source.args}
+    def _arguments(self, source: Source, encode: str, layers: Layers, targets: list[list[Any]]) -> dict[str, Any]:
+        """Return the arguments of faults_data.splits."""
+        args, head = {"source": source.name, **source.args}, prod(layers.shape)
         args |= {"encode": encode} if (source.classes is not None or source.copied) and encode != "labels" else {}
-        args |= {"width": layers.head()} if encode == "one-hot" and 1 < (source.classes or 0) < layers.head() else {}
+        args |= {"width": head} if encode == "one-hot" and 1 < (source.classes or 0) < head else {}
         args |= {"numbers": True} if source.whole and not layers.whole else {}
         args |= {"steps": targets} if targets else {}
-        args |= {"apart": True} if self.facts["shuffled_apart"] else {}
-        if layers.flat_input:
-            inputs = [*inputs, {"call": "keras_like:flattened"}]
+        return args | ({"apart": True} if self.facts["shuffled_apart"] else {})
+
+    def _data(self, args: dict[str, Any], inputs: list[Any]) -> dict[str, Any]:
         share = 0.0 if 0 < int(args.get("n") or 0) < FEW else args.pop("share", None)
         data: dict[str, Any] = {"source": {"call": "faults_data:splits", "args": args}}
         data["batch_size"] = self._batch(args)
@@ -156,3 +155,17 @@ class _Importer:
         train = {"epochs": whole(self.facts["epochs"])} if self.facts["epochs"] else {}
         train |= {"gradient_clip": extra["clipnorm"]} if extra.get("clipnorm") else {}
         return made | ({"train": train} if train else {})
+
+
+def _ending(layers: Layers, source: Source, *, scaled: bool) -> Ending:
+    """Return what the loss is computed of.
+
+    Raises:
+        Unknown: when the outputs are shaped otherwise than the targets, which no loss of Keras takes.
+    """
+    many = prod(layers.shape)
+    if source.copied and many != prod(source.shape):
+        raise Unknown(f"an autoencoder of {prod(source.shape)} numbers that puts out {many}")
+    if len(layers.shape) > 1 and not source.copied:
+        raise Unknown(f"outputs of {len(layers.shape)} axes")
+    return Ending(layers.made, many, source, scaled)

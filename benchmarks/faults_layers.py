@@ -49,8 +49,6 @@ class Layers(Plain):
     def _dense(self, given: Given) -> None:
         self._known(given, "units", *WEIGHTS)
         units = whole(given.get("units"))
-        if len(self.shape) == 3 and not self.made:  # an image without a Flatten: the program fed vectors
-            self.flatten_input()
         if self.whole and not self.made:
             self.whole = False
         self._lie("TF")

@@ -22,7 +22,7 @@ NAMES = {
     "sigmoidcrossentropywithlogits": "binary cross-entropy of logits", "crossentropyloss": "cross-entropy of logits",
     "softmaxcrossentropy": "cross-entropy of logits", "softmaxcrossentropywithlogits": "cross-entropy of logits",
     "softmaxcrossentropywithlogitsv2": "cross-entropy of logits",
-    "sparsesoftmaxcrossentropywithlogits": "cross-entropy of logits", "sumsquarederror": "sum of squares",
+    "sparsesoftmaxcrossentropywithlogits": "cross-entropy of logits", "sumsquarederror": "sum of squares", "nllloss": "nll",
     **{each.replace("_", ""): each for each in (
         "mse", "mae", "mape", "msle", "rmse", "huber", "logcosh", "hinge", "squared_hinge", "categorical_hinge", "poisson",
         "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "cosine_similarity",
@@ -56,11 +56,15 @@ PASSING = ("flatten", "keras_like:Reshape", "keras_like:Swap")
 
 @dataclass(frozen=True)
 class Ending:
-    """What a loss is computed of: the layers, how many numbers come out for a sample, and where the targets come from."""
+    """What a loss is computed of: the layers, how many numbers come out for a sample, and where the targets come from.
+
+    `scaled`: the targets are prepared, so that class numbers are none any more.
+    """
 
     layers: list[Any]
     head: int
     source: Source
+    scaled: bool = False
 
     @property
     def bounded(self) -> bool:
@@ -75,6 +79,8 @@ def loss_of(given: Any, ending: Ending, task: str) -> tuple[Any, str]:
     Raises:
         Unknown: when there is none of that name, or it cannot be had of such outputs.
     """
+    if word(task).startswith("multilabel"):
+        raise Unknown(f"the task {task!r}")  # the data have one label for a sample
     name, args = _told(given)
     logits = args.pop("from_logits", False) is True
     if ending.source.copied:
@@ -90,8 +96,8 @@ def loss_of(given: Any, ending: Ending, task: str) -> tuple[Any, str]:
     for names, make in MAKERS:
         if name in names:
             loss, encode = make(name, args, ending, logits)
-            if args:
-                raise Unknown(f"loss {given!r}")
+            if args or (encode == "labels" and ending.scaled and ending.source.classes is not None):
+                raise Unknown(f"loss {given!r}{' of scaled class numbers' if not args else ''}")
             return loss, encode
     raise Unknown(f"loss {str(given)!r} of a {task}")
 
@@ -182,12 +188,18 @@ def _crossentropy(name: str, args: dict[str, Any], ending: Ending, logits: bool)
     return {"call": "keras_like:categorical_crossentropy"}, "column" if one else "one-hot"
 
 
+def _likelihood(name: str, _args: dict[str, Any], ending: Ending, _logits: bool) -> tuple[Any, str]:  # noqa: FBT001
+    if ending.source.classes is None or ending.head < ending.source.classes:
+        raise Unknown(f"{name} of {ending.head} outputs for {ending.source.classes} classes")
+    return "nll", "labels"
+
+
 def _binary(name: str, _args: dict[str, Any], ending: Ending, logits: bool) -> tuple[Any, str]:  # noqa: FBT001
     logits = logits or name.endswith("logits")
     if ending.head == 1 and ending.source.targets == 1:
         if not logits and not ending.bounded:
             return {"call": "keras_like:BCELoss"}, "column"
-        whole = ending.source.classes in (2, None)
+        whole = ending.source.classes in (2, None) and not ending.scaled
         return {"bce": {"inputs": "logits" if logits else "probabilities"}}, "labels" if whole else "column"
     _fits(ending, "one-hot", name)
     return {"call": "torch.nn:BCEWithLogitsLoss" if logits else "keras_like:BCELoss"}, "one-hot"
@@ -198,6 +210,7 @@ MAKERS: tuple[tuple[tuple[str, ...], Maker], ...] = (
     (tuple(OWN), _own),
     (tuple(DIFFERENCES), _difference),
     (("sum of squares",), _squares),
+    (("nll",), _likelihood),
     (
         (
             "categorical_crossentropy",

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "weight_decay": "weight_decay",
 }
 EPSILON = 1e-7
+DECAY = 0.004  # of AdamW
 ORDERED = {
     "sgd": ("lr", "momentum", "nesterov"),
     "momentum": ("lr", "momentum"),
@@ -47,6 +48,8 @@ def optimizer_of(given: Any) -> tuple[Any, dict[str, Any]]:
     values = {"lr": _number(rate)}
     if not 0 < values["lr"] < float("inf"):
         raise Unknown(f"a learning rate of {values['lr']:g}")
+    if "weight_decay" in said or name == "adamw":
+        values["weight_decay"] = _number(said.pop("weight_decay", DECAY))
     made = _sgd(said, values) if name == "sgd" else _adaptive(name, said, values)
     if said:
         raise Unknown(f"{name} with {', '.join(sorted(said))}")
@@ -72,16 +75,21 @@ def _said(given: Any) -> dict[str, Any]:
 
 
 def _scheduled(given: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the rate at first and the schedule of Keras' ExponentialDecay.
+    """Return the rate at first and the schedule of Keras' ExponentialDecay or InverseTimeDecay.
 
     Raises:
         Unknown: when it is another.
     """
     said = dict(given)
     name = word(str(said.pop("name", said.pop("type", "ExponentialDecay"))))
-    if name != "exponentialdecay" or set(said) - DECAYS or not DECAYS - {"staircase"} <= set(said):
+    if name not in ("exponentialdecay", "inversetimedecay") or set(said) - DECAYS or not DECAYS - {"staircase"} <= set(said):
         raise Unknown(f"the learning rate {dict(given)!r}")
     args = {"steps": _number(said["decay_steps"]), "rate": _number(said["decay_rate"])}
+    if name == "inversetimedecay":
+        if said.get("staircase"):
+            raise Unknown(f"the learning rate {dict(given)!r}")
+        args = {"decay": args["rate"] / args["steps"]}
+        return said["initial_learning_rate"], {"call": "keras_like:inverse_time", "args": args}
     args |= {"stairs": True} if said.get("staircase") else {}
     return said["initial_learning_rate"], {"call": "keras_like:exponential_decay", "args": args}
 
@@ -115,9 +123,10 @@ def _adaptive(name: str, said: dict[str, Any], values: dict[str, Any]) -> Any:
             return {"call": "torch.optim:RMSprop", "args": values | more}
         return {"rmsprop": values}
     betas = [_number(said.pop("beta_1", 0.9)), _number(said.pop("beta_2", 0.999))]
-    decay = {"weight_decay": _number(said.pop("weight_decay"))} if "weight_decay" in said else {}
+    if max(betas) >= 1:
+        raise Unknown(f"{name} with betas {betas}")
     if name in ("adamax", "nadam") or said.pop("amsgrad", False):
         kind, more = {"adamax": ("Adamax", {}), "nadam": ("NAdam", {})}.get(name, ("Adam", {"amsgrad": True}))
-        return {"call": f"torch.optim:{kind}", "args": values | {"betas": betas, "eps": eps} | more | decay}
+        return {"call": f"torch.optim:{kind}", "args": values | {"betas": betas, "eps": eps} | more}
     changed = {"beta1": betas[0], "beta2": betas[1]} if betas != [0.9, 0.999] else {}
-    return {name: values | changed | {"eps": eps} | decay}
+    return {name: values | changed | {"eps": eps}}

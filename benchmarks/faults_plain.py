@@ -26,7 +26,9 @@ USUAL = {
 }  # what holds where nothing is said
 RENAMED = {"border_mode": "padding", "subsample": "strides", "nb_filter": "filters",
            "inner_activation": "recurrent_activation", "W_initializer": "kernel_initializer",
-           "b_initializer": "bias_initializer"}  # fmt: skip
+           "b_initializer": "bias_initializer", "inner_init": "recurrent_initializer", "filter_length": "kernel",
+           "subsample_length": "strides", "pool_length": "pool", "dropout_W": "dropout",
+           "dropout_U": "recurrent_dropout"}  # fmt: skip
 WRAPPERS = ("bidirectional", "timedistributed")
 WRAPPING = ("merge_mode", "input_shape", "batch_input_shape", "input_dim", "input_length", "name")  # the wrapper's own words
 KINDS = {"timedistributeddense": "dense", "rnn": "simplernn", "batchnorm": "batchnormalization", "inputlayer": "input"}
@@ -90,24 +92,31 @@ class Plain:
             Unknown: when they are not that many numbers.
         """
         told = next((given[key] for key in ("input_shape", "batch_input_shape", "input_dim") if given.get(key)), None)
-        if told is None or kind == "embedding" or (kind in ("input", "inputlayer") and self.whole):
+        if told is None or kind == "embedding" or (kind == "input" and self.whole):
             return
         asked = sizes(told)
         if "batch_input_shape" in given and isinstance(told, list) and told and told[0] is not None:
             asked = asked[1:]
         own = (*self.shape[1:], self.shape[0]) if len(self.shape) == 3 else self.shape
-        if given.get("data_format") == "channels_first" and asked == list(self.shape):
+        first = given.get("data_format") == "channels_first"
+        if first and asked != list(self.shape):
+            raise Unknown("channels first, of data that have them last")
+        long = isinstance(told, list) and len(told) >= len(own) and None in told[-len(own) :]  # a length that is left open
+        if first or (long and asked[-1:] == [own[-1]]):
             return
-        if isinstance(told, list) and len(told) >= len(own) and None in told[-len(own) :] and asked[-1:] == [own[-1]]:
-            return  # a length that is left open
         if len(asked) == 1 and len(self.shape) == 2 and given.get("input_dim"):
             asked = [self.shape[0], *asked]  # Keras 1: the features alone, beside input_length
         if prod(asked) != prod(own):
             raise Unknown(f"data of {'x'.join(map(str, own))} for an input of {'x'.join(map(str, asked))}")
-        if asked == list(own) or kind in ("reshape", "flatten"):
-            return
-        if len(self.shape) == 3 and (len(asked) == 1 or kind == "dense"):
+        if asked != list(own) and kind not in ("reshape", "flatten"):
+            self._shaped(asked)
+
+    def _shaped(self, asked: list[int]) -> None:
+        """Bring the data into another shape."""
+        if len(self.shape) == 3 and len(asked) == 1:
             self.flatten_input()
+        elif asked == list(self.shape) and asked[0] < min(asked[1:]):
+            return  # channels first, as Theano has them: nothing else could be slid over
         elif len(asked) in (2, 3):
             self._put({"call": "keras_like:Reshape", "args": {"shape": asked}})
             self.shape, self.order = ((asked[2], *asked[:2]) if len(asked) == 3 else tuple(asked)), "TF"
@@ -116,9 +125,9 @@ class Plain:
         """Have the data come in as vectors."""
         self.flat_input, self.shape = True, (prod(self.shape),)
 
-    def head(self) -> int:
-        """Return how many numbers come out for a sample."""
-        return self.shape[-1] if self.shape else 1
+    def prepared(self) -> list[Any]:
+        """Return what is done to the data before they come in."""
+        return [*self.rescaled, *([{"call": "keras_like:flattened"}] if self.flat_input else [])]
 
     def penalty(self) -> dict[str, Any]:
         """Return nothing, or `whole` (the terms of model.yaml, None where they do not do) and `each` layer's terms."""
@@ -165,7 +174,7 @@ class Plain:
 
     # shapes
     def _input(self, given: Given) -> None:
-        self._known(given, "shape")
+        self._known(given)
 
     def _flatten(self, given: Given) -> None:
         self._known(given)
@@ -357,6 +366,13 @@ def _written(given: Given) -> Given:
         rest = {key: value for key, value in said.items() if key not in ("type", "layer", "inner", *WRAPPING)}
         inner = {"type": inner, **rest} if isinstance(inner, str) else inner
         return {key: value for key, value in said.items() if key in WRAPPING} | {"type": said["type"], "layer": inner}
-    if "output_dim" in said and "units" not in said and word(str(said.get("type", ""))) != "embedding":
+    if "nb_row" in said and "nb_col" in said:
+        said["kernel"] = [said.pop("nb_row"), said.pop("nb_col")]
+    if kind_of(said) == "input" and "shape" in said:
+        said["input_shape"] = said.pop("shape")
+    if "output_dim" in said and "units" not in said and kind_of(said) != "embedding":
         said["units"] = said.pop("output_dim")
+    for size in ("units", "filters"):
+        if size in said and whole(said[size]) < 1:
+            raise Unknown(f"{said.get('type')} of {said[size]} {size}")
     return said

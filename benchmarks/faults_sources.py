@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.faults_data import evaluated
+from benchmarks.faults_data import function
 from benchmarks.faults_words import Unknown, number, sizes, whole, word
 
 Facts = Mapping[str, Any]
@@ -84,9 +84,14 @@ def source_of(given: Facts, facts: Facts) -> Source:
         given = {"source": given}
     if isinstance(given.get("x"), list) and isinstance(given.get("y"), list):
         return _inline(given, facts)
-    said = {RENAMED.get(name, name): value for name, value in given.items() if value is not None and value is not False}
+    said = {
+        RENAMED.get(name, name): value
+        for name, value in given.items()
+        if value is not None and value is not USUAL.get(name, False)
+    }
     name = re.sub(r"^(?:\w+\.)*(?:load_)?", "", str(said.pop("source", "")).strip().lower())
-    said |= {key: whole(said[key]) for key in WHOLE if isinstance(said.get(key), str)}
+    said |= {key: whole(said[key]) for key in WHOLE if key in said and not isinstance(said[key], int)}
+    said |= {key: number(said[key]) for key in REAL if isinstance(said.get(key), str)}
     copied = "autoencoder" in str(facts["task"] or "").lower() or str(said.get("targets")).lower() in COPIES
     if copied:
         said.pop("targets", None)
@@ -98,7 +103,10 @@ def source_of(given: Facts, facts: Facts) -> Source:
             said[key] = whole(said[key][0]) if key == "features" and len(said[key]) == 1 else said[key]
     keep = _kept(said)
     kind = _kind(name, said)
+    if name == "reuters":
+        said.setdefault("classes", 46)
     made = _known(kind, said, facts) if kind else _stand_in(name, said, facts)
+    made = replace(made, stands_for=name) if name in ("imdb", "reuters") else made
     left = set(said) - set(made.args) - _agreeing(made, said)
     if left:
         raise Unknown(f"data {name!r} with {', '.join(sorted(left))}")
@@ -109,6 +117,8 @@ def source_of(given: Facts, facts: Facts) -> Source:
 
 
 WHOLE = ("n", "seed", "classes", "length", "vocabulary", "horizon", "informative", "redundant")
+REAL = ("noise", "std", "factor", "low", "high", "bias")
+USUAL = {"shuffle": True}  # what holds anyway, where it is not the absence of something
 MOST = 10_000  # samples that are made
 ENDLESS = ("blobs", "circles", "moons", "classes", "numbers", "xor", "function", "sequences", "tokens", "stand-in")
 DROPPED = re.compile(r"^(?:synthetic|random|generated|toy|custom|)$")
@@ -173,7 +183,10 @@ def _inline(given: Facts, facts: Facts) -> Source:
         raise Unknown("data that are no numbers, or not as many inputs as targets")
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
+    if targets.ndim == 2 and ((targets == 0) | (targets == 1)).all() and (targets.sum(1) == 1).all():
+        targets = targets.argmax(1)  # one-hot
     labels = targets.ndim == 1 and targets.dtype.kind in "biu" and (bool(given.get("classes")) or _of_classes(facts))
+    labels = labels and bool((targets >= 0).all())  # -1 and 1 are numbers
     classes = whole(given.get("classes") or int(targets.max()) + 1) if labels else None
     args = {"x": inputs.tolist(), "y": targets.tolist(), **({"classes": classes} if classes else {}), "n": len(inputs)}
     return Source("inline", args, inputs.shape[1:], classes, targets=1 if targets.ndim == 1 else targets.shape[1])
@@ -238,23 +251,21 @@ def _made(kind: str, said: dict[str, Any], facts: Facts) -> Source:
     """Return a source whose arguments say how many features and classes it has."""
     taken, width, usual = MADE[kind]
     args = _some(said, *taken)
-    asked = _asked(facts["layers"] or [])
-    if (
-        "features" in taken
-        and "features" not in args
-        and kind not in ("auto-mpg", "sequences")
-        and asked
-        and len(asked) == 1
-    ):
-        args |= {"features": asked[0]} if asked[0] != width else {}
-    if kind == "sequences" and asked and len(asked) == 2:
-        args = {"length": asked[0], "features": asked[1], **args}
+    told = asked(facts["layers"] or []) or []
+    if "features" in taken and "features" not in args and kind not in ("auto-mpg", "sequences") and len(told) == 1:
+        args |= {"features": told[0]} if told[0] != width else {}
+    if (kind, len(told)) in (("sequences", 2), ("tokens", 1)):
+        args = dict(zip(("length", "features"), told, strict=False)) | args
+    if args.get("form", "sine") not in ("sine", "walk"):
+        raise Unknown(f"sequences of the form {args['form']!r}")
     if kind == "blobs":
         args = _centered(args, said)
     if kind == "function":
-        _is_formula(str(args.get("formula", "sin(x)")), args.get("features", width))
-    if kind == "tokens" and "vocabulary" not in args and (entries := _entries(facts["layers"] or [])) is not None:
-        args["vocabulary"] = min(entries, 100)
+        _is_formula(args)
+    if kind == "tokens" and (entries := _entries(facts["layers"] or [])) is not None:
+        args = {"vocabulary": min(entries, 100), **args}
+        if entries < args["vocabulary"] or told[:1] not in ([], [args.get("length")]):
+            raise Unknown(f"an Embedding of {entries} words and length {told} for {args}")
     classes = args.get("centers", args.get("classes", usual))
     classes = len(classes) if isinstance(classes, list) else classes
     shape: tuple[int, ...] = (args.get("features", width),)
@@ -274,11 +285,15 @@ def _centered(args: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     return {**args, "centers": whole(centers)}
 
 
-def _is_formula(formula: str, features: int) -> None:
+def _is_formula(args: Mapping[str, Any]) -> None:
+    """Refuse what is no formula, or has other values than the numbers of the classes."""
+    formula = args.get("formula", "sin(x)")
     try:
-        evaluated(formula, np.ones((2, features)))
+        _, values = function(**args)
     except (ValueError, SyntaxError, TypeError, NameError) as why:
         raise Unknown(f"the formula {formula!r}: {why}") from None
+    if args.get("classes") and not set(np.unique(values)) <= set(range(args["classes"])):
+        raise Unknown(f"the formula {formula!r} of {args['classes']} classes")
 
 
 def _entries(layers: list[Any]) -> int | None:
@@ -295,7 +310,7 @@ def _entries(layers: list[Any]) -> int | None:
 def _stand_in(name: str, said: dict[str, Any], facts: Facts) -> Source:
     """Return data of the shape that is told, or that the first layer asks for."""
     layers = facts["layers"] or []
-    shape = said.get("shape") or ([said["features"]] if "features" in said else None) or _asked(layers)
+    shape = said.get("shape") or ([said["features"]] if "features" in said else None) or asked(layers)
     if shape is None or not name or name in ("no", "none", "unavailable"):
         raise Unknown(f"data {name!r}")
     shape = sizes(shape)
@@ -326,11 +341,13 @@ def _of_classes(facts: Facts) -> bool:
     return "class" in task or "binary" in task or (not task and "entropy" in str(facts["loss"]).lower())
 
 
-def _asked(layers: list[Any]) -> list[int] | None:
+def asked(layers: list[Any]) -> list[int] | None:
+    """Return the shape of a sample that the first layer is told to get, in Keras' order; None where none is told."""
     first = layers[0] if layers and isinstance(layers[0], Mapping) else {}
     shape = next((first[key] for key in ("input_shape", "shape") if first.get(key)), None)
     if shape is not None and (first.get("input_shape") or word(str(first.get("type"))) in ("input", "inputlayer")):
         return sizes(shape)
-    if first.get("input_length") and word(str(first.get("type"))) == "embedding":
-        return [whole(first["input_length"])]
-    return [whole(first["input_dim"])] if first.get("input_dim") and word(str(first.get("type"))) == "dense" else None
+    kind = word(str(first.get("type")))
+    if first.get("input_length") and (kind == "embedding" or first.get("input_dim")):
+        return [whole(first[key]) for key in ("input_length", "input_dim") if key == "input_length" or kind != "embedding"]
+    return [whole(first["input_dim"])] if first.get("input_dim") and kind == "dense" else None

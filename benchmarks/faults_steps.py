@@ -31,7 +31,8 @@ STEPS: tuple[tuple[str, Callable[..., list[Any]]], ...] = (
     (r"(?:\(x ?- ?(?:x\.)?mean(?:\(x?\))?\)|- ?mean) ?/ ?(?:x\.)?std(?:\(x?\))?", lambda: ["standardize"]),
     (r"\(x ?- ?(?:x\.)?min(?:\(x?\))?\) ?/ ?\((?:x\.)?max(?:\(x?\))? ?- ?(?:x\.)?min(?:\(x?\))?\)", lambda: ["min-max"]),
     (r"(?:|float32|astype\W?float\w*\W?)", list),
-    (r"(?:one-?hot\w*|to_categorical|none|reshape\w*|flatten\w*|as float\w*)", list),
+    (r"(?:one-?hot\w*|to_categorical)", lambda: ["one-hot"]),
+    (r"(?:none|reshape\w*|flatten\w*|as float\w*)", list),
 )
 
 
@@ -53,14 +54,11 @@ def preprocessing(given: Any, *, image: bool, copied: bool = False) -> tuple[lis
             targets.append(step)
         if step and of == "x":
             inputs = _added(inputs, step, image=image)
-    if any(step[0] in NO_TARGETS for step in targets) and not copied:
-        raise Unknown("preprocessing of y")
     affine = [part for step in targets for part in (AFFINE[step[0]](*step[1:]) if step[0] in AFFINE else [step])]
     return inputs, affine
 
 
 COPYABLE = ("divide", "times", "minus", "affine")
-NO_TARGETS = ("max",)
 AFFINE: Mapping[str, Callable[..., list[list[Any]]]] = {"affine": lambda mean, std: [["minus", mean], ["divide", std]]}
 
 
@@ -78,7 +76,7 @@ def _step(told: Any) -> tuple[str, list[Any]]:
     of, what = (said[0], said[1:]) if short else (said.partition(" ")[0], said.partition(" ")[2])
     step = next((make(*match.groups()) for text, make in STEPS if (match := re.fullmatch(text, what.strip()))), None)
     if step is not None and of in ("x", "y"):
-        return of, _sound(told, step)
+        return of, [] if (of, step) == ("y", ["one-hot"]) else _sound(told, step)  # the loss says how classes are coded
     for name in ("x", "y"):
         for text in (said, what, said.partition("=")[2]):
             found = _affine(text, name)
@@ -150,7 +148,7 @@ def _added(steps: list[Any], step: list[Any], *, image: bool) -> list[Any]:
         "standardize": lambda: {"standardize": "channel" if image else "feature"},
         "min-max": lambda: {"call": "keras_like:MinMax", "args": per},
         "to": lambda: {"call": "keras_like:MinMax", "args": {**per, "low": numbers[0], "high": numbers[1]}},
-        "max": lambda: {"call": "keras_like:MinMax", "args": {**per, "shift": False}},
+        "max": lambda: {"call": "keras_like:MinMax", "args": {**per, "shift": False, "least": False}},
         "divide": lambda: {"scale": {"divide_by": numbers[0]}},
         "times": lambda: {"scale": {"divide_by": 1 / numbers[0]}},
         "minus": lambda: {"statistics": {"mean": [numbers[0]]}},

@@ -174,9 +174,9 @@ def initializer(given: Any) -> dict[str, Any] | None:
     said.pop("seed", None)
     if name == "orthogonal" and said.get("gain") == 1:
         said.pop("gain")
-    for family in FAMILIES:
-        if name in (f"{family}uniform", f"{family}normal", f"xavier{name[6:]}" if family == "glorot" else ""):
-            return {"init": f"{family}_{'normal' if name.endswith('normal') else 'uniform'}"}
+    match = re.fullmatch(r"(glorot|he|lecun|xavier)(normal|uniform|(?<=xavier))(?:initializer)?", name)
+    if match is not None and not said:
+        return {"init": f"{match[1].replace('xavier', 'glorot')}_{match[2] or 'uniform'}"}
     if name == "variancescaling":
         return _scaled(said, given)
     if name not in PLAIN:

@@ -466,21 +466,28 @@ def flattened(inputs: NDArray[Any]) -> NDArray[Any]:
 class MinMax:
     """(x - min) / (max - min), per column or over all, brought to [low, high]; `again` divides by the range once more.
 
-    Without `shift` it is x / (max - min).
+    Without `shift` it is x / (max - min), without `least` x / max.
     """
 
     def __init__(
-        self, per: str = "column", *, again: int = 0, low: float = 0.0, high: float = 1.0, shift: bool = True
+        self,
+        per: str = "column",
+        *,
+        again: int = 0,
+        low: float = 0.0,
+        high: float = 1.0,
+        shift: bool = True,
+        least: bool = True,
     ) -> None:
         self.axis = 0 if per == "column" else None
-        self.again, self.low, self.high, self.shift = again, low, high, shift
+        self.again, self.low, self.high, self.shift, self.least = again, low, high, shift, least
 
     def fit(self, inputs: NDArray[Any]) -> None:
         """Take the least and the largest of the training inputs."""
         least = inputs.min(axis=self.axis)
-        wide = inputs.max(axis=self.axis) - least
+        wide = inputs.max(axis=self.axis) - (least if self.least else 0.0)
         self.min_ = least if self.shift else 0.0 * least
-        self.range_ = np.where(wide > 0, wide, 1.0)
+        self.range_ = np.where(wide != 0, wide, 1.0)
 
     def transform(self, inputs: NDArray[Any]) -> NDArray[Any]:
         """Return the inputs scaled."""

@@ -131,9 +131,12 @@ def test_layers(layer: Any, made: list[Any]) -> None:
         ("keras.initializers.RandomNormal(stddev=0.2, seed=1)", {"normal": {"std": 0.2}}),
         ("tf.random_normal", {"normal": {"std": 1.0}}),
         ("VarianceScaling{'scale': 2.0, 'mode': 'fan_in', 'distribution': 'uniform'}", {"he": {"distribution": "uniform"}}),
+        ("tf.contrib.layers.xavier_initializer()", None),
+        ("torch.nn.init.xavier_normal_", {"xavier": {"distribution": "normal"}}),
+        ({"class_name": "HeNormal", "config": {"seed": None}}, {"he": {"distribution": "normal"}}),
     ],
 )
-def test_initializers(init: str, made: Any) -> None:
+def test_initializers(init: Any, made: Any) -> None:
     assert words.initial(words.initializer(init)) == made
 
 
@@ -151,6 +154,11 @@ def test_initializers(init: str, made: Any) -> None:
         ("optimizers.SGD(lr=0.01, momentum=0.9, nesterov=True)", {"nesterov": {"lr": 0.01, "momentum": 0.9}}),
         ("tf.train.GradientDescentOptimizer(0.5)", {"sgd": {"lr": 0.5}}),
         ({"name": "Adam", "lr": "0.1", "betas": [0.5, 0.9]}, {"adam": {"lr": 0.1, "beta1": 0.5, "beta2": 0.9, "eps": 1e-7}}),
+        (
+            {"name": "SGD", "momentum": 0.9, "weight_decay": 1e-4},
+            {"sgd": {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}},
+        ),
+        ("AdamW", {"adamw": {"lr": 0.001, "weight_decay": 0.004, "eps": 1e-7}}),
     ],
 )
 def test_optimizers(optimizer: Any, made: Any) -> None:
@@ -184,6 +192,7 @@ PROBABILITIES, LOGITS = {"inputs": "probabilities"}, {"inputs": "logits"}
         ("SparseCategoricalCrossentropy", None, LINEAR, {"call": "keras_like:sparse_categorical_crossentropy"}, "one-hot"),
         ("SparseCategoricalCrossentropy(from_logits=True)", None, LINEAR, {"cross_entropy": LOGITS}, None),
         ("cce", None, [{**DENSE, "units": 2}], {"call": "keras_like:sparse_categorical_crossentropy"}, None),
+        ("F.nll_loss", None, [{**DENSE, "activation": "log_softmax"}], "nll", None),
     ],
 )  # fmt: skip
 def test_losses_by_their_names_and_outputs(loss: Any, data: Any, layers: list[Any], made: Any, encode: str | None) -> None:
@@ -208,6 +217,10 @@ def test_losses_by_their_names_and_outputs(loss: Any, data: Any, layers: list[An
          {"redundant": 2, "informative": 4, "class_sep": 2.0}, (20,)),
         ({"source": "list", "x": [1, 2, 3], "y": [2, 4, 6]}, {"n": 3}, (1,)),
         ({"source": "list", "x": [[0, 1], [1, 0]], "y": [0, 1]}, {"n": 2, "classes": 2}, (2,)),
+        ({"source": "list", "x": [[0, 1], [1, 0]], "y": [[0, 1], [1, 0]]}, {"n": 2, "classes": 2, "y": [1, 0]}, (2,)),
+        ({"source": "list", "x": [[0, 1], [1, 0]], "y": [-1, 1]}, {"n": 2, "classes": None}, (2,)),
+        ({"source": "moons", "n": 60.0, "noise": "0.1", "shuffle": True}, {"n": 60, "noise": 0.1, "shuffle": None}, (2,)),
+        ({"source": "reuters", "length": 9}, {"classes": 46}, (9,)),
         ({"source": "blobs", "n": "600", "classes": "3", "features": "4"}, {"n": 600, "centers": 3, "features": 4}, (4,)),
     ],
 )  # fmt: skip
@@ -245,6 +258,7 @@ def test_splits_are_as_told_or_in_proportion(args: dict[str, int], sizes: tuple[
         ({"batch_input_shape": [None, 20, 1]}, []),
         ({"batch_input_shape": [32, None, 1]}, []),
         ({"input_shape": [1, 20]}, [{"call": "keras_like:Reshape", "args": {"shape": [1, 20]}}]),
+        ({"input_dim": 1, "input_length": 20}, []),
     ],
 )
 def test_inputs_are_shaped_as_the_first_layer_is_told(layer: dict[str, Any], made: list[Any]) -> None:
@@ -253,9 +267,40 @@ def test_inputs_are_shaped_as_the_first_layer_is_told(layer: dict[str, Any], mad
     assert layers.made[:-1] == made
 
 
-def test_sequences_are_as_long_as_the_first_layer_says() -> None:
-    source = importer.source_of({"source": "sequences"}, {**FACTS, "layers": [{**LSTM, "input_shape": [7, 2]}]})
-    assert source.shape == (7, 2)
+@pytest.mark.parametrize(
+    ("source", "layer", "shape"),
+    [
+        ("sequences", {**LSTM, "input_shape": [7, 2]}, (7, 2)),
+        ("sequences", {**LSTM, "input_dim": 2, "input_length": 7}, (7, 2)),
+        ("imdb", {"type": "Embedding", "input_dim": 90, "output_dim": 2, "input_length": 7}, (7,)),
+        ("imdb", {"type": "Embedding", "input_dim": 90, "output_dim": 2}, (20,)),
+    ],
+)
+def test_sequences_are_as_long_as_the_first_layer_says(source: str, layer: dict[str, Any], shape: tuple[int, ...]) -> None:
+    found = importer.source_of({"source": source}, {**FACTS, "layers": [layer]})
+    assert found.shape == shape
+    assert found.stands_for == (source if source == "imdb" else None)
+
+
+@pytest.mark.parametrize(
+    ("first", "made"),
+    [
+        ({"type": "Dense", "units": 4}, []),
+        ({"type": "Dense", "units": 4, "input_shape": [784]}, []),
+        (
+            {"type": "Dense", "units": 4, "input_shape": [28, 28]},
+            [{"call": "keras_like:Reshape", "args": {"shape": [28, 28]}}],
+        ),
+        ({"type": "Conv2D", "filters": 4, "kernel": 3, "input_shape": [28, 28, 1]}, []),
+        ({"type": "Convolution2D", "nb_filter": 4, "nb_row": 3, "nb_col": 3, "input_shape": [1, 28, 28]}, []),
+    ],
+)
+def test_images_come_in_as_the_first_layer_is_told(first: dict[str, Any], made: list[Any]) -> None:
+    rest = [DENSE] if first["type"] == "Dense" and len(first.get("input_shape", [784])) == 1 else ["Flatten", DENSE]
+    told = described(data={"source": "mnist", "classes": 3}, layers=[first, *rest])
+    kinds = [next(iter(each)) if isinstance(each, dict) else each for each in told["model"]["layers"]]
+    assert told["model"]["layers"][: kinds.index("linear" if "Dense" in first["type"] else "conv")] == made
+    assert ("preprocess" in told["data"]) == (len(rest) == 1)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +312,9 @@ def test_sequences_are_as_long_as_the_first_layer_says() -> None:
         ("x divided by 255", [{"scale": {"divide_by": 255.0}}], []),
         ("(x - x.mean()) / x.std()", [{"standardize": "feature"}], []),
         ("y*2-1", [], [["minus", 0.5], ["divide", 0.5]]),
+        ("x/max", [{"call": "keras_like:MinMax", "args": {"shift": False, "least": False}}], []),
+        ("y/max", [], [["max"]]),
+        ("y one-hot", [], []),
         ("none", [], []),
     ],
 )
@@ -318,6 +366,27 @@ def test_anything_raised_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"data": {"source": "function", "formula": "a*x"}}, "formula"),
         ({"data": {"source": "blobs", "n": "many"}, "layers": [{"type": "Dense", "units": [3]}]}, "Unknown|number"),
         ({"data": {"source": "images", "shape": "large"}}, "shape"),
+        ({"data": {"source": "iris", "shuffle": False}}, "shuffle"),
+        ({"data": {"source": "function", "formula": "sign(x)", "classes": 2}}, "2 classes"),
+        ({"data": {"source": "sequences", "form": "square"}}, "square"),
+        ({"layers": LSTM | {"return_sequences": True}}, "outputs of 2 axes"),
+        ({"layers": [{"type": "Dense", "units": 0}, DENSE]}, "Dense of 0 units"),
+        ({"layers": [{**DENSE, "init": {"normal": 0.1}}]}, "normal"),
+        ({"layers": [{"type": "Input", "shape": [5]}, DENSE]}, "input of 5"),
+        ({"data": {"source": "mnist"}, "layers": [{"type": "Dense", "units": 5}, "Flatten", DENSE]}, "Dense before Flatten"),
+        ({"data": {"source": "mnist"}, "layers": [{"type": "Conv2D", "filters": 3}, DENSE]}, "outputs of 3 axes"),
+        (
+            {
+                "data": {"source": "tokens", "vocabulary": 50},
+                "layers": [{"type": "Embedding", "input_dim": 9, "output_dim": 2}, "Flatten", DENSE],
+            },
+            "Embedding of 9",
+        ),
+        ({"preprocess": ["x one-hot"]}, "one-hot"),
+        ({"preprocess": ["y standardize"]}, "scaled class numbers"),
+        ({"optimizer": {"name": "Adam", "beta_1": 1.5}}, "betas"),
+        ({"loss": "nll", "layers": [{**DENSE, "units": 2}]}, "2 outputs for 3 classes"),
+        ({"task": "multi-label classification"}, "multi-label"),
     ],
 )
 def test_what_is_not_known_is_refused_aloud(changed: dict[str, Any], said: str) -> None:
