@@ -20,7 +20,8 @@ ODD = (  # counters without a name: llm.c, build-nanogpt, ESPnet; then a place a
     (re.compile(r"(?i)^(?!.*\bepoch).*\bloss (\d+):?\s{1,4}[-+]?\d+\.\d"), "step"),  # Tacotron 2: "Train loss 12 17.45"
     (re.compile(r"(?:^|\s)(\d+)epoch results:"), "epoch"),
     (re.compile(r"(?i)\btrain:\s{1,8}(\d{1,9})\b[^\[]{0,16}\[\s{0,8}\d{1,12}/"), "epoch"),  # timm, OpenPCDet
-    (re.compile(r"\u7b2c\s?(\d+)\s?[\u8f6e\u8f2a\u4e2a\u500b]|(\d+)\s?\u30a8\u30dd\u30c3\u30af"), "epoch"),
+    (re.compile(r"\u7b2c\s?(\d+)\s?[\u8f6e\u8f2a\u4e2a\u500b]"), "epoch"),  # Chinese, and below it Japanese
+    (re.compile(r"(\d+)\s?\u30a8\u30dd\u30c3\u30af"), "epoch"),
     (re.compile(r"\[(\d{1,9})/\d{1,9}\]\s?\[\d{1,9}/\d{1,9}\]"), "epoch"),  # PyTorch's DCGAN tutorial
     (re.compile(r"\[\d{1,9}/\d{1,9}\]\s?\[(\d{1,9})/\d{1,9}\]"), "step"),
     (re.compile(r"^\[(\d+),\s{1,8}\d+\] "), "epoch"),  # PyTorch's CIFAR tutorial
@@ -45,8 +46,8 @@ def counters(line: str) -> dict[str, float]:
         result["step"] = step
     for pattern, name in ODD:
         if name not in result:  # the 3/10 of "Epoch [3/10]" is no step
-            odd = next((odd for odd in pattern.finditer(line) if odd.start(odd.lastindex or 0) not in places), None)
-            result.update({name: float(odd[odd.lastindex or 0])} if odd is not None else {})
+            odd = next((odd for odd in pattern.finditer(line) if odd.start(1) not in places), None)
+            result.update({name: float(odd[1])} if odd is not None else {})
     return result
 
 

@@ -123,6 +123,11 @@ def table(source: str, records: Sequence[Record], notes: Iterable[str] = ()) -> 
     return Table(source, {name: _column([record.get(name, "") for record in records]) for name in names}, tuple(told))
 
 
+def barred(line: str) -> list[str]:
+    """Return the cells of a line with bars between them."""
+    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+
+
 def tabled(source: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Make a table of the cells of one that was written for people, in which a training loss stands again until the next."""
     cells = [cell for row in rows for cell in row]

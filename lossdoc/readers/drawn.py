@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from lossdoc.columns.naming import is_loss
 from lossdoc.curve import Table
 from lossdoc.reader import Reader
-from lossdoc.readers._records import no_loss, number, tabled
+from lossdoc.readers._records import barred, no_loss, number, tabled
 from lossdoc.readers._text import lines, whole
 
 FRAME = re.compile(r"[\s|+\-=_:*·.\u2500-\u257f]*")  # a line of nothing but the signs that frames are drawn with
@@ -65,7 +65,7 @@ def _tables(found: Sequence[str]) -> Iterator[tuple[Cells, list[Cells]]]:
 def _cells(line: str) -> Cells:
     line = BARS.sub("|", line)
     if "|" in line:
-        return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+        return barred(line)
     return WIDE.split(line.strip())
 
 

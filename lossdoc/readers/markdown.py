@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from lossdoc.columns.naming import is_loss
 from lossdoc.curve import Table
 from lossdoc.reader import Reader
-from lossdoc.readers._records import no_loss, tabled
+from lossdoc.readers._records import barred, no_loss, tabled
 from lossdoc.readers._text import lines, whole
 
 RULE = re.compile(r"^\s*+\|?(?:\s*+:?-{2,}+:?\s*+\|)+\s*+:?-*+:?\s*+\|?\s*+$")  # possessive: it never goes back
@@ -35,12 +35,8 @@ def _tables(found: Sequence[str]) -> Iterator[tuple[list[str], list[list[str]]]]
             for line in found[place + 1 :]:
                 if "|" not in line:
                     break
-                rows.append(_cells(line))
-            yield _cells(found[place - 1]), rows
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+                rows.append(barred(line))
+            yield barred(found[place - 1]), rows
 
 
 reader = Reader((".md",), sniff, read)

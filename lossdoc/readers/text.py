@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from lossdoc.columns.naming import TIMED, TRAIN, VAL, is_bare, is_loss, words
+from lossdoc.columns.naming import FEW, TIMED, TRAIN, VAL, is_bare, is_loss, words
 from lossdoc.curve import Table
 from lossdoc.reader import Reader
 from lossdoc.readers._counters import counters, says_how_many
@@ -33,7 +33,6 @@ from lossdoc.readers._records import (
 )
 from lossdoc.readers._text import lines, whole
 
-FEW = 7  # points; a series with fewer beside one with more is a summary
 WORD = r"(?!(?i:nan|inf|infinity)\b)[^\W\d][\w/.\-@']{0,60}"
 PAIR = re.compile(
     rf"""(?<![\w./])["']?({WORD}(?:\ {WORD}){{0,3}})(?:\ \([a-z ]{{1,20}}\))?["']?"""
@@ -231,7 +230,7 @@ def _without_means(found: list[Record]) -> tuple[list[Record], list[str]]:
 def _without_repeats(found: list[Record]) -> tuple[list[Record], list[str]]:
     """Leave out what a bar shows again at every step until the next epoch: losses of validation, and means over an epoch."""
     notes = []
-    for name in {name: None for record in found for name in record if is_loss(name)}:
+    for name in dict.fromkeys(name for record in found for name in record if is_loss(name)):
         if not ({*words(name)} & {*VAL, "epoch"}):
             continue
         values = [record[name] for record in found if name in record]
